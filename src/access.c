@@ -1,0 +1,109 @@
+/*
+ * access.c
+ *	  The SQL functions that give a role what its task needs.
+ *
+ * A new installation gives PUBLIC nothing. Roles get functions and, to monitor,
+ * views; never a table. The GRANTs run as the caller, who must own the extension.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(presence_grant_app);
+PG_FUNCTION_INFO_V1(presence_grant_gateway);
+PG_FUNCTION_INFO_V1(presence_grant_monitor);
+
+/* An application server: rooms of its users, its Pusher endpoints, deleting its users and books. */
+static const char app_functions[] = "presence.join_room, presence.leave_room, "
+									"presence.touch_room, presence.poll_room, "
+									"presence.pusher_auth_signature, "
+									"presence.pusher_authorize_channel, "
+									"presence.pusher_authenticate_user, "
+									"presence.pusher_sign_request, "
+									"presence.pusher_verify_webhook, "
+									"presence.pusher_apply_webhook, "
+									"presence.forget_user, presence.forget_book, "
+									"presence.on_delete_forget";
+
+static const char read_functions[] = "presence.room_members, presence.member_count, "
+									 "presence.user_rooms, presence.members_at, "
+									 "presence.peak_members, presence.time_in_room";
+
+/* Many connections at once, and the secrets to verify signatures with. */
+static const char gateway_functions[] = "presence.join_rooms, presence.drop_connections, "
+										"presence.touch, presence.sweep, presence.pusher_apps";
+
+static const char monitor_functions[] = "presence.liveness, presence.statistics";
+static const char monitor_views[] = "presence.online, presence.rooms, presence.stats";
+
+static void
+grant(const char *privilege, const char *kind, const char *objects, const char *role)
+{
+	char *command = psprintf("GRANT %s ON %s %s TO %s", privilege, kind, objects, role);
+
+	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute \"%s\"", command);
+}
+
+/* Starts the grants; returns the quoted name of the role. */
+static const char *
+begin_grants(FunctionCallInfo fcinfo, const char *function)
+{
+	const char *role = quote_identifier(GetUserNameFromId(PG_GETARG_OID(0), false));
+
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	grant("USAGE", "SCHEMA", "presence", role);
+	return role;
+}
+
+static void
+end_grants(void)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+/* grant_app(role) */
+Datum
+presence_grant_app(PG_FUNCTION_ARGS)
+{
+	const char *role = begin_grants(fcinfo, "presence.grant_app()");
+
+	grant("EXECUTE", "FUNCTION", app_functions, role);
+	grant("EXECUTE", "FUNCTION", read_functions, role);
+	end_grants();
+	PG_RETURN_VOID();
+}
+
+/* grant_gateway(role) */
+Datum
+presence_grant_gateway(PG_FUNCTION_ARGS)
+{
+	const char *role = begin_grants(fcinfo, "presence.grant_gateway()");
+
+	grant("EXECUTE", "FUNCTION", app_functions, role);
+	grant("EXECUTE", "FUNCTION", read_functions, role);
+	grant("EXECUTE", "FUNCTION", gateway_functions, role);
+	end_grants();
+	PG_RETURN_VOID();
+}
+
+/* grant_monitor(role) */
+Datum
+presence_grant_monitor(PG_FUNCTION_ARGS)
+{
+	const char *role = begin_grants(fcinfo, "presence.grant_monitor()");
+
+	grant("EXECUTE", "FUNCTION", read_functions, role);
+	grant("EXECUTE", "FUNCTION", monitor_functions, role);
+	grant("SELECT", "TABLE", monitor_views, role);
+	end_grants();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,40 @@
+/*
+ * events.h
+ *	  What this transaction will tell, and whom it will wake.
+ */
+#ifndef PRESENCE_EVENTS_H
+#define PRESENCE_EVENTS_H
+
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "shared.h"
+
+typedef enum EventKind
+{
+	MEMBER_ADDED,
+	MEMBER_UPDATED,
+	MEMBER_REMOVED
+} EventKind;
+
+typedef struct Event
+{
+	EventKind kind;
+	int64 presence_id;
+	text *user_id;
+	text *book_id;
+	Jsonb *user_info; /* NULL: none */
+	bool is_author;
+	const char *reason; /* left, timeout, removed; NULL if not removed */
+	TimestampTz at;
+} Event;
+
+extern void events_init(void);
+
+/* Tells listeners, and counts, once the current (sub)transaction is committed. */
+extern void event_emit(const Event *event);
+
+/* Has the worker look at this time, once the transaction is committed. */
+extern void event_wake_worker_at(TimestampTz at);
+
+#endif /* PRESENCE_EVENTS_H */

@@ -1,0 +1,322 @@
+/*
+ * launcher.c
+ *	  The process that starts the workers: one a server, in no database.
+ *
+ * With the server's start, or a standby's promotion, it sends a worker into
+ * each database in turn; one that finds no extension there ends itself.
+ * Later it starts the workers that backends ask for by creating a slot (shared.c), and again
+ * those that died. Workers are registered never to be restarted by the
+ * postmaster, who would do so for ever in a database that was dropped.
+ *
+ * Also here: what other processes ask of a worker's life (worker_hold and so on).
+ */
+#include "postgres.h"
+
+#include "worker.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/wait_event.h"
+
+#include "shared.h"
+
+#define RETRY_MS          10000 /* after no worker could be started */
+#define HOLD_STEP_MS      10
+#define HOLD_TERMINATE_MS 2000 /* a worker that waits for a lock is terminated then */
+
+void
+worker_init(void)
+{
+	BackgroundWorker launcher = {.bgw_flags =
+									 BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+								 .bgw_start_time = BgWorkerStart_RecoveryFinished,
+								 .bgw_restart_time = 5};
+
+	strlcpy(launcher.bgw_library_name, "presence", sizeof(launcher.bgw_library_name));
+	strlcpy(launcher.bgw_function_name, "presence_launcher_main",
+			sizeof(launcher.bgw_function_name));
+	strlcpy(launcher.bgw_name, "presence launcher", BGW_MAXLEN);
+	strlcpy(launcher.bgw_type, "presence launcher", BGW_MAXLEN);
+	RegisterBackgroundWorker(&launcher);
+}
+
+static void
+forget_launcher(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	shared_state->launcher_latch = NULL;
+	shared_state->launcher_pid = 0;
+}
+
+/* Databases that one could connect to, but templates, in TopMemoryContext. */
+static List *
+all_databases(void)
+{
+	List *dboids = NIL;
+	Relation rel;
+	TableScanDesc scan;
+	HeapTuple tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (database->datallowconn && !database->datistemplate)
+		{
+			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+			dboids = lappend_oid(dboids, database->oid);
+			MemoryContextSwitchTo(old);
+		}
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	return dboids;
+}
+
+static bool
+register_worker(Oid dboid)
+{
+	BackgroundWorker worker = {.bgw_flags =
+								   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+							   .bgw_start_time = BgWorkerStart_RecoveryFinished,
+							   .bgw_restart_time = BGW_NEVER_RESTART,
+							   .bgw_main_arg = ObjectIdGetDatum(dboid)};
+
+	strlcpy(worker.bgw_library_name, "presence", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "presence_worker_main", sizeof(worker.bgw_function_name));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "presence worker for database %u", dboid);
+	strlcpy(worker.bgw_type, "presence worker", BGW_MAXLEN);
+	return RegisterDynamicBackgroundWorker(&worker, NULL);
+}
+
+/* Whether one could connect to the database; a worker that can't would fail for ever. */
+static bool
+accepts_connections(Oid dboid)
+{
+	HeapTuple tuple;
+	bool accepts = false;
+
+	StartTransactionCommand();
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
+	if (HeapTupleIsValid(tuple))
+	{
+		accepts = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+		ReleaseSysCache(tuple);
+	}
+	CommitTransactionCommand();
+	return accepts;
+}
+
+/* A slot whose worker is to be started now, or NULL; *again: when to look again. */
+static DatabaseSlot *
+next_due(Oid *dboid, TimestampTz *again, bool *starting)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	DatabaseSlot *due = NULL;
+
+	*again = PG_INT64_MAX;
+	*starting = false;
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	for (int i = 0; i < MAX_DATABASES; i++)
+	{
+		DatabaseSlot *slot = &shared_state->slots[i];
+
+		if (!OidIsValid(slot->dboid) || slot->holds > 0 || slot->state == WORKER_RUNNING)
+			continue;
+		*starting |= slot->state == WORKER_STARTING;
+		*again = Min(*again, slot->start_after);
+		/* one that has been starting for so long has failed to */
+		if (due == NULL && slot->start_after <= now)
+		{
+			due = slot;
+			*dboid = slot->dboid;
+		}
+	}
+	LWLockRelease(shared_state->lock);
+	return due;
+}
+
+static void
+start_worker(DatabaseSlot *slot, Oid dboid)
+{
+	bool possible = accepts_connections(dboid);
+	bool warn = false;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	if (slot->dboid == dboid && slot->holds == 0 && slot->state != WORKER_RUNNING)
+	{
+		if (!possible)
+			shared_free(slot);
+		else
+		{
+			bool registered = register_worker(dboid);
+
+			warn = !registered && !slot->no_worker_slot;
+			slot->no_worker_slot = !registered;
+			slot->state = registered ? WORKER_STARTING : WORKER_WANTED;
+			slot->start_after = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_MS);
+		}
+	}
+	LWLockRelease(shared_state->lock);
+	if (warn)
+		ereport(WARNING, (errmsg("could not start a presence worker for database %u", dboid),
+						  errhint("You might need to increase max_worker_processes.")));
+}
+
+static void
+sleep_until(TimestampTz when)
+{
+	long ms = when == PG_INT64_MAX
+				  ? -1L
+				  : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when) + 1;
+
+	WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (ms >= 0 ? WL_TIMEOUT : 0), ms,
+			  PG_WAIT_EXTENSION);
+}
+
+void
+presence_launcher_main(Datum arg pg_attribute_unused())
+{
+	List *unvisited;
+
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+
+	on_shmem_exit(forget_launcher, 0);
+	shared_state->launcher_latch = MyLatch;
+	shared_state->launcher_pid = MyProcPid;
+	unvisited = all_databases();
+
+	for (;;)
+	{
+		DatabaseSlot *due;
+		Oid dboid = InvalidOid;
+		TimestampTz again;
+		bool starting;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+
+		due = next_due(&dboid, &again, &starting);
+		if (due != NULL)
+		{
+			start_worker(due, dboid);
+			continue;
+		}
+		if (unvisited != NIL && !starting)
+		{
+			shared_find(linitial_oid(unvisited), true);
+			unvisited = list_delete_first(unvisited);
+			continue;
+		}
+		sleep_until(again);
+	}
+}
+
+/* True once the worker's process is gone; asks it to end, and more strongly after a while. */
+static bool
+worker_is_gone(Oid dboid, int waited_ms)
+{
+	DatabaseSlot *slot = shared_find(dboid, false);
+	bool gone;
+
+	if (slot == NULL)
+		return true;
+	LWLockAcquire(shared_state->lock, LW_SHARED);
+	gone = slot->dboid != dboid || slot->state == WORKER_WANTED ||
+		   (slot->state == WORKER_STARTING && slot->start_after <= GetCurrentTimestamp());
+	if (!gone)
+	{
+		shared_wake_worker(slot);
+		if (waited_ms >= HOLD_TERMINATE_MS && slot->worker_pid != 0)
+			kill(slot->worker_pid, SIGTERM);
+	}
+	LWLockRelease(shared_state->lock);
+	return gone;
+}
+
+void
+worker_hold(Oid dboid)
+{
+	DatabaseSlot *slot = shared_find(dboid, false);
+
+	if (slot == NULL)
+		return;
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	if (slot->dboid == dboid)
+		slot->holds++;
+	LWLockRelease(shared_state->lock);
+
+	for (int waited_ms = 0; !worker_is_gone(dboid, waited_ms); waited_ms += HOLD_STEP_MS)
+	{
+		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, HOLD_STEP_MS,
+				  PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+void
+worker_release(Oid dboid)
+{
+	DatabaseSlot *slot = shared_find(dboid, false);
+
+	if (slot == NULL)
+		return;
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	if (slot->dboid == dboid && slot->holds > 0)
+	{
+		slot->holds--;
+		slot->start_after = 0;
+	}
+	LWLockRelease(shared_state->lock);
+	shared_wake_launcher();
+}
+
+void
+worker_forget(Oid dboid)
+{
+	DatabaseSlot *slot = shared_find(dboid, false);
+
+	if (slot == NULL)
+		return;
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	if (slot->dboid == dboid)
+		shared_free(slot);
+	LWLockRelease(shared_state->lock);
+}
+
+void
+worker_look(Oid dboid)
+{
+	if (shared_find(dboid, true) != NULL)
+		shared_wake_launcher();
+}

@@ -1,0 +1,53 @@
+/*
+ * limits.h
+ *	  What a valid argument is, and the error for one that is not.
+ *
+ * Every function here raises 22004 (null_value_not_allowed) for a NULL that
+ * is not allowed and 22023 (invalid_parameter_value) for a value out of its
+ * limits; both name the argument, and the second the value and the limit.
+ */
+#ifndef PRESENCE_LIMITS_H
+#define PRESENCE_LIMITS_H
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#define MAX_USER_ID_CHARS       128
+#define MAX_BOOK_ID_CHARS       150
+#define MAX_CONNECTION_ID_CHARS 128
+#define MAX_USER_INFO_BYTES     1024 /* compact JSON; Pusher's limit is the same */
+#define MIN_TTL                 (1 * USECS_PER_SEC)
+#define MAX_TTL                 (1 * USECS_PER_DAY)
+
+/* The argument's value, checked; text is detoasted. */
+extern text *arg_text(FunctionCallInfo fcinfo, int argno, const char *name);
+extern text *arg_user_id(FunctionCallInfo fcinfo, int argno);
+extern text *arg_book_id(FunctionCallInfo fcinfo, int argno);
+extern text *arg_connection_id(FunctionCallInfo fcinfo, int argno);
+extern Jsonb *arg_user_info(FunctionCallInfo fcinfo, int argno); /* NULL allowed */
+extern int64 arg_ttl(FunctionCallInfo fcinfo, int argno);        /* NULL: presence.timeout; µs */
+extern TimestampTz arg_timestamptz(FunctionCallInfo fcinfo, int argno, const char *name);
+
+/* A bigint[] of handles without NULLs, as the array it is. */
+extern ArrayType *arg_handles(FunctionCallInfo fcinfo, int argno, const char *name);
+
+/* The same checks for a value that is at hand. */
+extern void check_user_id(text *user_id);
+extern void check_book_id(text *book_id);
+extern void check_connection_id(text *connection_id);
+extern void check_user_info(Jsonb *user_info);
+extern void check_socket_id(text *socket_id);
+extern void check_channel_name(text *channel_name);
+
+/* Whether it could be a member's, or a room's. */
+extern bool is_user_id(text *user_id);
+extern bool is_book_id(text *book_id);
+
+/* Whether every byte may stand in a channel's name. */
+extern bool channel_chars_only(const char *s, size_t len);
+
+pg_attribute_noreturn() extern void null_argument(const char *name);
+
+#endif /* PRESENCE_LIMITS_H */

@@ -1,0 +1,448 @@
+/*
+ * rooms.c
+ *	  The SQL functions about rooms: join, leave, list, heartbeat, poll.
+ *
+ * Each checks its arguments, opens the store, and has the work done by
+ * member.c, members.c and liveness.c. Errors of all: 22004 and 22023 for bad
+ * arguments (limits.h), 25006 for a write in a read-only transaction or on a standby.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+
+#include "json.h"
+#include "limits.h"
+#include "liveness.h"
+#include "member.h"
+#include "members.h"
+#include "presence.h"
+#include "store.h"
+
+PG_FUNCTION_INFO_V1(presence_join_room);
+PG_FUNCTION_INFO_V1(presence_join_rooms);
+PG_FUNCTION_INFO_V1(presence_leave_room);
+PG_FUNCTION_INFO_V1(presence_drop_connections);
+PG_FUNCTION_INFO_V1(presence_room_members);
+PG_FUNCTION_INFO_V1(presence_member_count);
+PG_FUNCTION_INFO_V1(presence_user_rooms);
+PG_FUNCTION_INFO_V1(presence_liveness);
+PG_FUNCTION_INFO_V1(presence_touch_room);
+PG_FUNCTION_INFO_V1(presence_touch);
+PG_FUNCTION_INFO_V1(presence_poll_room);
+
+#define JOINED_COLUMNS 9
+
+/* The row that a join returns. */
+static void
+joined_values(const Joined *joined, Datum *values, bool *nulls)
+{
+	const Member *member = &joined->member;
+
+	memset(nulls, 0, sizeof(bool) * JOINED_COLUMNS);
+	values[0] = Int64GetDatum(member->id);
+	values[1] = PointerGetDatum(member->user_id);
+	values[2] = PointerGetDatum(member->book_id);
+	values[3] = TimestampTzGetDatum(member->joined_at);
+	values[4] = TimestampTzGetDatum(member->last_active_at);
+	values[5] = BoolGetDatum(member->is_author);
+	values[6] = PointerGetDatum(member->user_info);
+	nulls[6] = member->user_info == NULL;
+	values[7] = Int64GetDatum(joined->connection);
+	values[8] = BoolGetDatum(joined->added);
+}
+
+/* The result's row type, looked up with the first call of a query. */
+static TupleDesc
+result_type(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->flinfo->fn_extra == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		TupleDesc tupdesc;
+
+		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		fcinfo->flinfo->fn_extra = BlessTupleDesc(tupdesc);
+		MemoryContextSwitchTo(old);
+	}
+	return fcinfo->flinfo->fn_extra;
+}
+
+static Datum
+form_row(FunctionCallInfo fcinfo, Store *store, Datum *values, bool *nulls)
+{
+	MemoryContext old = MemoryContextSwitchTo(store->caller);
+	HeapTuple tuple = heap_form_tuple(result_type(fcinfo), values, nulls);
+
+	MemoryContextSwitchTo(old);
+	return HeapTupleGetDatum(tuple);
+}
+
+/* join_room(user_id, book_id, connection_id, user_info, is_author, ttl) */
+Datum
+presence_join_room(PG_FUNCTION_ARGS)
+{
+	bool is_author = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	JoinRequest join = {.user_id = arg_user_id(fcinfo, 0),
+						.book_id = arg_book_id(fcinfo, 1),
+						.connection_id = arg_connection_id(fcinfo, 2),
+						.user_info = arg_user_info(fcinfo, 3),
+						.is_author = PG_ARGISNULL(4) ? NULL : &is_author,
+						.ttl = arg_ttl(fcinfo, 5)};
+	Datum values[JOINED_COLUMNS];
+	bool nulls[JOINED_COLUMNS];
+	Joined joined;
+	Datum row;
+	Store store;
+
+	store_open(&store, STORE_WRITE, "presence.join_room()");
+	joined = member_join(&join, presence_now());
+	joined_values(&joined, values, nulls);
+	row = form_row(fcinfo, &store, values, nulls);
+	store_close(&store);
+	PG_RETURN_DATUM(row);
+}
+
+/* The elements of an array argument; n < 0: any number, else that many. */
+static int
+array_arg(FunctionCallInfo fcinfo, int argno, const char *name, int n, Datum **values, bool **nulls)
+{
+	ArrayType *array;
+	int16 typlen;
+	bool typbyval;
+	char typalign;
+	int found;
+
+	if (PG_ARGISNULL(argno))
+		null_argument(name);
+	array = PG_GETARG_ARRAYTYPE_P(argno);
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
+	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign, values, nulls,
+					  &found);
+	if (n >= 0 && found != n)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s has %d elements, but user_ids has %d", name, found, n)));
+	return found;
+}
+
+static text *
+text_element(Datum *values, bool *nulls, int i, const char *name)
+{
+	if (nulls[i])
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("%s must not contain null values", name),
+						errdetail("Element %d is null.", i + 1)));
+	return DatumGetTextPP(values[i]);
+}
+
+/* The joins that the arguments of join_rooms ask for, all valid. */
+static JoinRequest *
+joins_of(FunctionCallInfo fcinfo, int *n)
+{
+	int64 ttl = arg_ttl(fcinfo, 4);
+	Datum *user_ids, *book_ids, *connection_ids = NULL, *user_infos = NULL;
+	bool *user_nulls, *book_nulls, *connection_nulls = NULL, *info_nulls = NULL;
+	JoinRequest *joins;
+
+	*n = array_arg(fcinfo, 0, "user_ids", -1, &user_ids, &user_nulls);
+	array_arg(fcinfo, 1, "book_ids", *n, &book_ids, &book_nulls);
+	if (!PG_ARGISNULL(2))
+		array_arg(fcinfo, 2, "connection_ids", *n, &connection_ids, &connection_nulls);
+	if (!PG_ARGISNULL(3))
+		array_arg(fcinfo, 3, "user_infos", *n, &user_infos, &info_nulls);
+
+	joins = palloc0(sizeof(JoinRequest) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+	{
+		JoinRequest *join = &joins[i];
+
+		join->user_id = text_element(user_ids, user_nulls, i, "user_ids");
+		check_user_id(join->user_id);
+		join->book_id = text_element(book_ids, book_nulls, i, "book_ids");
+		check_book_id(join->book_id);
+		join->connection_id =
+			connection_ids ? text_element(connection_ids, connection_nulls, i, "connection_ids")
+						   : cstring_to_text("");
+		check_connection_id(join->connection_id);
+		if (user_infos && !info_nulls[i])
+		{
+			join->user_info = DatumGetJsonbP(user_infos[i]);
+			check_user_info(join->user_info);
+		}
+		join->ttl = ttl;
+	}
+	return joins;
+}
+
+static int
+compare_text(text *a, text *b)
+{
+	return varstr_cmp(VARDATA_ANY(a), VARSIZE_ANY_EXHDR(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b),
+					  C_COLLATION_OID);
+}
+
+/* By room and user, then as given. */
+static int
+compare_joins(const void *a, const void *b, void *arg)
+{
+	const JoinRequest *joins = arg;
+	int i = *(const int *) a;
+	int j = *(const int *) b;
+	int by_book = compare_text(joins[i].book_id, joins[j].book_id);
+	int by_user = by_book ? 0 : compare_text(joins[i].user_id, joins[j].user_id);
+
+	return by_book ? by_book : by_user ? by_user : i - j;
+}
+
+/*
+ * join_rooms(user_ids, book_ids, connection_ids, user_infos, ttl)
+ *
+ * Rows are locked in one order, so that two calls can't wait for each other;
+ * the results come in the order of the arguments. connection_ids and user_infos
+ * may be NULL, which is '' and NULL for all.
+ */
+Datum
+presence_join_rooms(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TimestampTz now = presence_now();
+	int n;
+	JoinRequest *joins = joins_of(fcinfo, &n);
+	int *order = palloc(sizeof(int) * Max(n, 1));
+	Joined *joined = palloc(sizeof(Joined) * Max(n, 1));
+	Store store;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+		order[i] = i;
+	qsort_arg(order, n, sizeof(int), compare_joins, joins);
+
+	store_open(&store, STORE_WRITE, "presence.join_rooms()");
+	for (int i = 0; i < n; i++)
+		joined[order[i]] = member_join(&joins[order[i]], now);
+	for (int i = 0; i < n; i++)
+	{
+		Datum values[1 + JOINED_COLUMNS] = {Int64GetDatum(i + 1)};
+		bool nulls[1 + JOINED_COLUMNS] = {false};
+
+		joined_values(&joined[i], values + 1, nulls + 1);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	store_close(&store);
+	return (Datum) 0;
+}
+
+/* leave_room(user_id, book_id, connection_id) */
+Datum
+presence_leave_room(PG_FUNCTION_ARGS)
+{
+	text *user_id = arg_user_id(fcinfo, 0);
+	text *book_id = arg_book_id(fcinfo, 1);
+	text *connection_id = PG_ARGISNULL(2) ? NULL : arg_connection_id(fcinfo, 2);
+	bool left;
+	Store store;
+
+	store_open(&store, STORE_WRITE, "presence.leave_room()");
+	left = member_leave(user_id, book_id, connection_id, presence_now());
+	store_close(&store);
+	PG_RETURN_BOOL(left);
+}
+
+/* drop_connections(connections) */
+Datum
+presence_drop_connections(PG_FUNCTION_ARGS)
+{
+	ArrayType *handles = arg_handles(fcinfo, 0, "connections");
+	int removed;
+	Store store;
+
+	store_open(&store, STORE_WRITE, "presence.drop_connections()");
+	removed = members_drop(handles, presence_now());
+	store_close(&store);
+	PG_RETURN_INT32(removed);
+}
+
+/*
+ * Executes a read of (id, now, start of the server); a standby has no
+ * connections to read.
+ */
+static uint64
+execute_read(StatementId primary, StatementId standby, text *id)
+{
+	Datum values[] = {PointerGetDatum(id), TimestampTzGetDatum(presence_now()), liveness_started()};
+
+	return store_execute(RecoveryInProgress() ? standby : primary, values, NULL);
+}
+
+/* room_members(book_id) */
+Datum
+presence_room_members(PG_FUNCTION_ARGS)
+{
+	text *book_id = arg_book_id(fcinfo, 0);
+	Store store;
+
+	InitMaterializedSRF(fcinfo, 0);
+	store_open(&store, STORE_READ, "presence.room_members()");
+	store_return_rows((ReturnSetInfo *) fcinfo->resultinfo,
+					  execute_read(ROOM_MEMBERS, ROOM_MEMBERS_STANDBY, book_id));
+	store_close(&store);
+	return (Datum) 0;
+}
+
+/* user_rooms(user_id) */
+Datum
+presence_user_rooms(PG_FUNCTION_ARGS)
+{
+	text *user_id = arg_user_id(fcinfo, 0);
+	Store store;
+
+	InitMaterializedSRF(fcinfo, 0);
+	store_open(&store, STORE_READ, "presence.user_rooms()");
+	store_return_rows((ReturnSetInfo *) fcinfo->resultinfo,
+					  execute_read(USER_ROOMS, USER_ROOMS_STANDBY, user_id));
+	store_close(&store);
+	return (Datum) 0;
+}
+
+/* member_count(book_id) */
+Datum
+presence_member_count(PG_FUNCTION_ARGS)
+{
+	text *book_id = arg_book_id(fcinfo, 0);
+	int32 count;
+	Store store;
+
+	store_open(&store, STORE_READ, "presence.member_count()");
+	execute_read(MEMBER_COUNT, MEMBER_COUNT_STANDBY, book_id);
+	count = DatumGetInt32(store_datum(SPI_tuptable, 0, 0));
+	store_close(&store);
+	PG_RETURN_INT32(count);
+}
+
+/* liveness(user_id, book_id): what the views show of an open presence's connections */
+Datum
+presence_liveness(PG_FUNCTION_ARGS)
+{
+	text *user_id = arg_text(fcinfo, 0, "user_id");
+	text *book_id = arg_text(fcinfo, 1, "book_id");
+	Datum values[3] = {0, 0, BoolGetDatum(true)};
+	bool nulls[3] = {true, true, false};
+	Datum row;
+	Store store;
+
+	store_open(&store, STORE_READ, "presence.liveness()");
+	if (!RecoveryInProgress())
+	{
+		Datum args[] = {PointerGetDatum(user_id), PointerGetDatum(book_id),
+						TimestampTzGetDatum(presence_now()), liveness_started()};
+
+		store_execute(LIVENESS, args, NULL);
+		for (int i = 0; i < 3; i++)
+			values[i] = store_value(SPI_tuptable, 0, i, &nulls[i]);
+	}
+	row = form_row(fcinfo, &store, values, nulls);
+	store_close(&store);
+	PG_RETURN_DATUM(row);
+}
+
+/* touch_room(user_id, book_id, connection_id) */
+Datum
+presence_touch_room(PG_FUNCTION_ARGS)
+{
+	text *user_id = arg_user_id(fcinfo, 0);
+	text *book_id = arg_book_id(fcinfo, 1);
+	text *connection_id = arg_connection_id(fcinfo, 2);
+	bool touched;
+	Store store;
+
+	store_open(&store, STORE_WRITE, "presence.touch_room()");
+	touched = liveness_touch(user_id, book_id, connection_id, presence_now());
+	store_close(&store);
+	PG_RETURN_BOOL(touched);
+}
+
+/* touch(connections) */
+Datum
+presence_touch(PG_FUNCTION_ARGS)
+{
+	ArrayType *handles = arg_handles(fcinfo, 0, "connections");
+	Datum unknown;
+	MemoryContext old;
+	Store store;
+
+	store_open(&store, STORE_WRITE, "presence.touch()");
+	unknown = liveness_touch_many(handles, presence_now());
+	old = MemoryContextSwitchTo(store.caller);
+	unknown = PointerGetDatum(DatumGetArrayTypePCopy(unknown));
+	MemoryContextSwitchTo(old);
+	store_close(&store);
+	PG_RETURN_DATUM(unknown);
+}
+
+/*
+ * The list a polling client shows, as compact JSON: what a heartbeat changes is
+ * not in it, nor the session's time zone, so that its hash is a version.
+ */
+static void
+append_members(StringInfo out, uint64 nrows)
+{
+	SPITupleTable *rows = SPI_tuptable;
+
+	appendStringInfoChar(out, '[');
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		Jsonb *user_info = store_jsonb(rows, i, 1);
+
+		appendStringInfoString(out, i == 0 ? "{\"user_id\":" : ",{\"user_id\":");
+		json_append_text(out, DatumGetTextPP(store_datum(rows, i, 0)));
+		appendStringInfoString(out, ",\"user_info\":");
+		if (user_info)
+			json_append_jsonb(out, user_info);
+		else
+			appendStringInfoString(out, "null");
+		appendStringInfo(out, ",\"is_author\":%s,\"joined_at\":",
+						 DatumGetBool(store_datum(rows, i, 2)) ? "true" : "false");
+		json_append_timestamp(out, DatumGetTimestampTz(store_datum(rows, i, 3)));
+		appendStringInfoChar(out, '}');
+	}
+	appendStringInfoChar(out, ']');
+}
+
+/* poll_room(user_id, book_id, connection_id, known) */
+Datum
+presence_poll_room(PG_FUNCTION_ARGS)
+{
+	text *user_id = arg_user_id(fcinfo, 0);
+	text *book_id = arg_book_id(fcinfo, 1);
+	text *connection_id = arg_connection_id(fcinfo, 2);
+	Datum values[3];
+	bool nulls[3] = {false, false, false};
+	StringInfoData members;
+	int64 version;
+	Datum row;
+	Store store;
+
+	store_open(&store, STORE_WRITE, "presence.poll_room()");
+	values[1] = BoolGetDatum(liveness_touch(user_id, book_id, connection_id, presence_now()));
+
+	initStringInfo(&members);
+	append_members(&members, execute_read(ROOM_MEMBERS, ROOM_MEMBERS_STANDBY, book_id));
+	version =
+		(int64) DatumGetUInt64(hash_any_extended((unsigned char *) members.data, members.len, 0));
+	values[0] = Int64GetDatum(version);
+	nulls[2] = !PG_ARGISNULL(3) && PG_GETARG_INT64(3) == version;
+	if (!nulls[2])
+		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(members.data));
+	row = form_row(fcinfo, &store, values, nulls);
+	store_close(&store);
+	PG_RETURN_DATUM(row);
+}

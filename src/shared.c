@@ -1,0 +1,147 @@
+/*
+ * shared.c
+ *	  What the processes know of each other: one slot a database.
+ *
+ * Used by events.c (counters, waking the worker), worker.c and hooks.c (its life) and
+ * stats.c. See shared.h for the lock's duty.
+ */
+#include "postgres.h"
+
+#include "shared.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+
+SharedState *shared_state = NULL;
+
+static shmem_request_hook_type next_shmem_request_hook = NULL;
+static shmem_startup_hook_type next_shmem_startup_hook = NULL;
+
+static void
+request_memory(void)
+{
+	if (next_shmem_request_hook)
+		next_shmem_request_hook();
+	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedState)));
+	RequestNamedLWLockTranche("presence", 1);
+}
+
+static void
+init_slot(DatabaseSlot *slot)
+{
+	pg_atomic_init_u64(&slot->next_wakeup, PG_INT64_MAX);
+	for (int i = 0; i < NUM_COUNTERS; i++)
+		pg_atomic_init_u64(&slot->counters[i], 0);
+}
+
+/* Runs again after a crash of any backend, with new memory. */
+static void
+start_up_memory(void)
+{
+	bool found;
+
+	if (next_shmem_startup_hook)
+		next_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared_state = ShmemInitStruct("presence", sizeof(SharedState), &found);
+	if (!found)
+	{
+		memset(shared_state, 0, sizeof(SharedState));
+		shared_state->lock = &(GetNamedLWLockTranche("presence"))->lock;
+		for (int i = 0; i < MAX_DATABASES; i++)
+			init_slot(&shared_state->slots[i]);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+shared_init(void)
+{
+	next_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_memory;
+	next_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = start_up_memory;
+}
+
+static DatabaseSlot *
+find_slot(Oid dboid)
+{
+	for (int i = 0; i < MAX_DATABASES; i++)
+		if (shared_state->slots[i].dboid == dboid)
+			return &shared_state->slots[i];
+	return NULL;
+}
+
+DatabaseSlot *
+shared_find(Oid dboid, bool create)
+{
+	DatabaseSlot *slot;
+
+	if (shared_state == NULL)
+		return NULL;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot = find_slot(dboid);
+	if (slot == NULL && create && (slot = find_slot(InvalidOid)) != NULL)
+	{
+		slot->dboid = dboid;
+		slot->state = WORKER_WANTED;
+		slot->since = GetCurrentTimestamp();
+	}
+	LWLockRelease(shared_state->lock);
+	return slot;
+}
+
+DatabaseSlot *
+shared_use(void)
+{
+	static DatabaseSlot *mine = NULL;
+
+	if (shared_state == NULL || RecoveryInProgress())
+		return NULL;
+	if (mine == NULL || mine->dboid != MyDatabaseId)
+	{
+		mine = shared_find(MyDatabaseId, true);
+		shared_wake_launcher();
+	}
+	return mine;
+}
+
+void
+shared_free(DatabaseSlot *slot)
+{
+	slot->dboid = InvalidOid;
+	slot->state = WORKER_WANTED;
+	slot->no_worker_slot = false;
+	slot->holds = 0;
+	slot->failures = 0;
+	slot->start_after = 0;
+	slot->worker_pid = 0;
+	slot->worker_latch = NULL;
+	slot->last_sweep = 0;
+	pg_atomic_write_u64(&slot->next_wakeup, PG_INT64_MAX);
+	for (int i = 0; i < NUM_COUNTERS; i++)
+		pg_atomic_write_u64(&slot->counters[i], 0);
+}
+
+/* A latch is part of the shared PGPROC array, so a late wake-up is only spurious. */
+void
+shared_wake_launcher(void)
+{
+	Latch *latch = shared_state->launcher_latch;
+
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+void
+shared_wake_worker(DatabaseSlot *slot)
+{
+	Latch *latch = slot->worker_latch;
+
+	if (latch != NULL)
+		SetLatch(latch);
+}

@@ -1,0 +1,426 @@
+/*
+ * store.c
+ *	  The only place with SQL text and kept plans.
+ *
+ * Each statement is prepared once a session and kept, as a generic plan. A
+ * plan holds names, not OIDs, so that it survives DROP and CREATE EXTENSION.
+ * Every name and operator is qualified: the caller's search_path is not used.
+ *
+ * Who may do what is decided by the privileges on the SQL functions. The
+ * statements run as the owner of presence.room_presence, as those of a foreign
+ * key do (ri_triggers.c), which costs less than SECURITY DEFINER with SET.
+ *
+ * Isolation. What a call does to a presence has to be right for everybody, not
+ * for the snapshot of a REPEATABLE READ caller, who could miss the tab
+ * that joined since. So statements that write, and the reads they depend on,
+ * run with the latest snapshot, as those of a foreign key do; a row changed under
+ * them is a clean 40001. Reads for the caller run with the caller's snapshot.
+ *
+ * Locks: first the row of the presence, then the rows of its connections.
+ */
+#include "postgres.h"
+
+#include "store.h"
+
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#define MAX_ARGS 8
+
+typedef struct Statement
+{
+	bool read_only; /* runs with the caller's snapshot */
+	int nargs;
+	Oid args[MAX_ARGS];
+	const char *sql;
+} Statement;
+
+#define EQ    " OPERATOR(pg_catalog.=) "
+#define LT    " OPERATOR(pg_catalog.<) "
+#define LE    " OPERATOR(pg_catalog.<=) "
+#define GT    " OPERATOR(pg_catalog.>) "
+#define PLUS  " OPERATOR(pg_catalog.+) "
+#define MINUS " OPERATOR(pg_catalog.-) "
+
+/*
+ * When a connection's lease ends: nobody is thrown out by a restart, so every
+ * lease counts at least from the server's start, a parameter.
+ */
+#define LEASE_END(c, started) "GREATEST(" c ".expires_at, " started PLUS c ".ttl)"
+
+/* Open presence p, seen at a time: true also while it has no connection to go by. */
+/* clang-format off */
+#define ALIVE(at, started) \
+	"(SELECT pg_catalog.max(" LEASE_END("c", started) ")" GT at \
+	" FROM presence.connection AS c" \
+	" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id) IS NOT FALSE"
+
+static const Statement statements[NUM_STATEMENTS] = {
+	[INSERT_PRESENCE] = {false, 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, JSONBOID},
+		"INSERT INTO presence.room_presence AS p"
+		" (user_id, book_id, joined_at, last_active_at, is_author, user_info)"
+		" VALUES ($1, $2, $3, $3, $4, $5)"
+		" ON CONFLICT (user_id, book_id) WHERE left_at IS NULL DO NOTHING"
+		" RETURNING p.id"},
+	[LOCK_PRESENCE] = {false, 2, {TEXTOID, TEXTOID},
+		"SELECT p.id, p.joined_at, p.last_active_at, p.is_author, p.user_info"
+		" FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.book_id" EQ "$2 AND p.left_at IS NULL"
+		" FOR NO KEY UPDATE"},
+	[UPDATE_MEMBER] = {false, 4, {TEXTOID, INT8OID, BOOLOID, JSONBOID},
+		"UPDATE presence.room_presence AS p SET is_author = $3, user_info = $4"
+		" WHERE p.book_id" EQ "$1 AND p.id" EQ "$2"},
+	[CLOSE_PRESENCE] = {false, 5, {TEXTOID, INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID},
+		"UPDATE presence.room_presence AS p"
+		" SET left_at = GREATEST($3, p.joined_at), leave_reason = $4,"
+		" last_active_at = GREATEST($5, p.last_active_at)"
+		" WHERE p.book_id" EQ "$1 AND p.id" EQ "$2"
+		" RETURNING p.left_at"},
+
+	[CONNECT] = {false, 8,
+		{TEXTOID, TEXTOID, TEXTOID, INT8OID, INTERVALOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
+		"INSERT INTO presence.connection AS c (book_id, user_id, connection_id,"
+		" presence_id, ttl, last_active_at, expires_at, stand_in)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+		" ON CONFLICT (book_id, user_id, connection_id) DO UPDATE SET"
+		" id = CASE WHEN c.stand_in IS NULL AND c.presence_id" EQ "excluded.presence_id"
+		" THEN c.id ELSE excluded.id END,"
+		" presence_id = excluded.presence_id, ttl = excluded.ttl,"
+		" last_active_at = excluded.last_active_at,"
+		" expires_at = excluded.expires_at, stand_in = excluded.stand_in"
+		" RETURNING c.id"},
+	[DISCONNECT] = {false, 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+		"DELETE FROM presence.connection AS c"
+		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
+		" AND c.stand_in IS NULL"
+		" RETURNING " LEASE_END("c", "$4") ", c.last_active_at, c.stand_in"},
+	[DISCONNECT_ALL] = {false, 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
+		"DELETE FROM presence.connection AS c"
+		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2"
+		" RETURNING " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in"},
+	[DROP_STAND_INS] = {false, 2, {TEXTOID, TEXTOID},
+		"DELETE FROM presence.connection AS c"
+		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.stand_in IS NOT NULL"},
+	[CONNECTION_STATE] = {false, 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
+		"SELECT " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in"
+		" FROM presence.connection AS c"
+		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2"},
+	[TOUCH_ROOM] = {false, 5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"UPDATE presence.connection AS c"
+		" SET last_active_at = $4, expires_at = $4" PLUS "c.ttl"
+		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
+		" AND c.stand_in IS NULL AND " LEASE_END("c", "$5") GT "$4"},
+	[TOUCH] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"WITH touched AS (UPDATE presence.connection AS c"
+		" SET last_active_at = $2, expires_at = $2" PLUS "c.ttl"
+		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL AND " LEASE_END("c", "$3") GT "$2"
+		" RETURNING c.id)"
+		" SELECT COALESCE(pg_catalog.array_agg(h.id), '{}')"
+		" FROM pg_catalog.unnest($1) AS h(id)"
+		" WHERE NOT EXISTS (SELECT FROM touched AS t WHERE t.id" EQ "h.id)"},
+
+	[LOCK_BY_HANDLE] = {false, 1, {INT8ARRAYOID},
+		"SELECT p.book_id, p.user_id, p.id FROM presence.room_presence AS p"
+		" JOIN (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
+		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL) AS d"
+		" ON d.book_id" EQ "p.book_id AND d.presence_id" EQ "p.id"
+		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.id FOR NO KEY UPDATE OF p"},
+	[DROP_HANDLES] = {false, 1, {INT8ARRAYOID},
+		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
+	[LINGER_HANDLES] = {false, 2, {INT8ARRAYOID, TIMESTAMPTZOID},
+		"UPDATE presence.connection AS c SET expires_at = $2, stand_in = 'left'"
+		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
+	[LOCK_EXPIRED] = {false, 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID},
+		"SELECT p.book_id, p.user_id, p.id"
+		" FROM (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
+		" WHERE " LEASE_END("c", "$2") LE "$1 LIMIT $3) AS d"
+		" JOIN presence.room_presence AS p"
+		" ON p.book_id" EQ "d.book_id AND p.id" EQ "d.presence_id"
+		" WHERE p.left_at IS NULL FOR NO KEY UPDATE OF p SKIP LOCKED"},
+	[DROP_EXPIRED] = {false, 5, {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+		"WITH dropped AS (DELETE FROM presence.connection AS c"
+		" USING (SELECT x.book_id, x.user_id, x.connection_id"
+		" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5))"
+		" AS d(book_id, user_id, presence_id)"
+		" JOIN presence.connection AS x ON x.book_id" EQ "d.book_id"
+		" AND x.user_id" EQ "d.user_id AND x.presence_id" EQ "d.presence_id"
+		" WHERE " LEASE_END("x", "$2") LE "$1 FOR UPDATE OF x SKIP LOCKED) AS e"
+		" WHERE c.book_id" EQ "e.book_id AND c.user_id" EQ "e.user_id"
+		" AND c.connection_id" EQ "e.connection_id"
+		" RETURNING c.book_id, c.user_id, c.presence_id, " LEASE_END( "c", "$2") " AS lease_end,"
+		" c.last_active_at, c.stand_in)"
+		" SELECT DISTINCT ON (d.book_id, d.presence_id) d.book_id, d.user_id, d.presence_id,"
+		" d.lease_end, COALESCE(d.stand_in, 'timeout'), d.last_active_at FROM dropped AS d"
+		" ORDER BY d.book_id, d.presence_id, d.lease_end DESC"},
+	[DROP_STRAYS] = {false, 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"DELETE FROM presence.connection AS c WHERE " LEASE_END("c", "$2") LE "$1"
+		" AND NOT EXISTS (SELECT FROM presence.room_presence AS p WHERE p.book_id" EQ "c.book_id"
+		" AND p.id" EQ "c.presence_id AND p.left_at IS NULL)"},
+	[CLOSE_UNCONNECTED] = {false, 6,
+		{TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID,
+		 TIMESTAMPTZARRAYOID},
+		"UPDATE presence.room_presence AS p"
+		" SET left_at = GREATEST(d.left_at, p.joined_at), leave_reason = d.reason,"
+		" last_active_at = GREATEST(d.last_active_at, p.last_active_at)"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+		" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6))"
+		" AS d(book_id, user_id, id, left_at, reason, last_active_at)"
+		" WHERE p.book_id" EQ "d.book_id AND p.id" EQ "d.id AND p.left_at IS NULL"
+		" AND NOT EXISTS (SELECT FROM presence.connection AS c"
+		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id)"
+		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
+		" p.leave_reason"},
+	[DISCONNECT_PRESENCES] = {false, 3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+		"DELETE FROM presence.connection AS c"
+		" USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
+		" AS d(book_id, user_id, presence_id)"
+		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
+		" AND c.presence_id" EQ "d.presence_id"},
+	[EMPTY_ROOM] = {false, 2, {TEXTOID, TIMESTAMPTZOID},
+		"UPDATE presence.room_presence AS p"
+		" SET left_at = GREATEST($2, p.joined_at), leave_reason = 'left'"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
+		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
+		" p.leave_reason"},
+	[ADOPT] = {false, 2, {TIMESTAMPTZOID, INTERVALOID},
+		"INSERT INTO presence.connection (book_id, user_id, connection_id,"
+		" presence_id, ttl, last_active_at, expires_at, stand_in)"
+		" SELECT p.book_id, p.user_id, '', p.id, $2, p.last_active_at, $1" PLUS "$2, 'timeout'"
+		" FROM presence.room_presence AS p WHERE p.left_at IS NULL"
+		" AND NOT EXISTS (SELECT FROM presence.connection AS c"
+		" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id)"
+		" ON CONFLICT DO NOTHING"},
+	[NEXT_EXPIRY] = {false, 1, {TIMESTAMPTZOID},
+		"SELECT pg_catalog.min(" LEASE_END("c", "$1") ") FROM presence.connection AS c"},
+
+	[ROOM_MEMBERS] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at,"
+		" GREATEST(p.last_active_at, c.last_active_at), COALESCE(c.connections, 0), p.id"
+		" FROM presence.room_presence AS p LEFT JOIN (SELECT c.user_id,"
+		" pg_catalog.count(*) FILTER (WHERE c.stand_in IS NULL AND "
+		LEASE_END("c", "$3") GT "$2)::pg_catalog.int4 AS connections,"
+		" pg_catalog.max(c.last_active_at) AS last_active_at,"
+		" pg_catalog.max(" LEASE_END("c", "$3") ") AS expires_at"
+		" FROM presence.connection AS c WHERE c.book_id" EQ "$1 GROUP BY c.user_id) AS c"
+		" ON c.user_id" EQ "p.user_id"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
+		" AND (c.expires_at" GT "$2) IS NOT FALSE"
+		" ORDER BY p.joined_at, p.id"},
+	[ROOM_MEMBERS_STANDBY] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at, p.last_active_at,"
+		" NULL::pg_catalog.int4, p.id"
+		" FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
+		" ORDER BY p.joined_at, p.id"},
+	[MEMBER_COUNT] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT pg_catalog.count(*)::pg_catalog.int4 FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL AND " ALIVE("$2", "$3")},
+	[MEMBER_COUNT_STANDBY] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT pg_catalog.count(*)::pg_catalog.int4 FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"},
+	[USER_ROOMS] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT p.book_id, p.joined_at, GREATEST(p.last_active_at,"
+		" (SELECT pg_catalog.max(c.last_active_at) FROM presence.connection AS c"
+		" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id)), p.is_author"
+		" FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL AND " ALIVE("$2", "$3")
+		" ORDER BY p.joined_at, p.book_id"},
+	[USER_ROOMS_STANDBY] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT p.book_id, p.joined_at, p.last_active_at, p.is_author"
+		" FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL"
+		" ORDER BY p.joined_at, p.book_id"},
+	[MEMBER_INFO] = {true, 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
+		"SELECT p.user_info FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.user_id" EQ "$4 AND p.left_at IS NULL"
+		" AND " ALIVE("$2", "$3")},
+	[MEMBER_INFO_STANDBY] = {true, 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
+		"SELECT p.user_info FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.user_id" EQ "$4 AND p.left_at IS NULL"},
+	[LIVENESS] = {true, 4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT pg_catalog.count(*) FILTER (WHERE c.stand_in IS NULL AND "
+		LEASE_END("c", "$4") GT "$3)::pg_catalog.int4, pg_catalog.max(c.last_active_at),"
+		" (pg_catalog.max(" LEASE_END( "c", "$4") ")" GT "$3) IS NOT FALSE"
+		" FROM presence.connection AS c WHERE c.user_id" EQ "$1 AND c.book_id" EQ "$2"},
+	[COUNT_OPEN] = {true, 0, {0},
+		"SELECT pg_catalog.count(*) FROM presence.room_presence AS p WHERE p.left_at IS NULL"},
+	[COUNT_CONNECTIONS] = {true, 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT pg_catalog.count(*) FROM presence.connection AS c"
+		" WHERE c.stand_in IS NULL AND " LEASE_END("c", "$2") GT "$1"},
+	[MEMBERS_AT] = {true, 2, {TEXTOID, TIMESTAMPTZOID},
+		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at, p.left_at"
+		" FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.joined_at" LE "$2 AND (p.left_at" GT "$2) IS NOT FALSE"
+		" ORDER BY p.joined_at, p.id"},
+	/* leaves and joins of one instant are summed, so that who hands over counts once */
+	[PEAK_MEMBERS] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"WITH stay AS (SELECT GREATEST(p.joined_at, $2) AS joined_at, p.left_at"
+		" FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.joined_at" LT "$3"
+		" AND (p.left_at" GT "GREATEST(p.joined_at, $2)) IS NOT FALSE),"
+		" change AS (SELECT s.joined_at AS at, 1 AS delta FROM stay AS s"
+		" UNION ALL SELECT s.left_at, -1 FROM stay AS s WHERE s.left_at" LT "$3),"
+		" total AS (SELECT c.at, pg_catalog.sum(pg_catalog.sum(c.delta))"
+		" OVER (ORDER BY c.at) AS members FROM change AS c GROUP BY c.at)"
+		" SELECT t.members::pg_catalog.int4, t.at FROM total AS t"
+		" ORDER BY t.members DESC, t.at LIMIT 1"},
+	/* $5 is the present: an open stay has lasted until then, not longer */
+	[TIME_IN_ROOM] = {true, 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT COALESCE(pg_catalog.justify_hours(pg_catalog.sum(s.until" MINUS "s.since)), '0')"
+		" FROM (SELECT GREATEST(p.joined_at, $3) AS since,"
+		" LEAST(COALESCE(p.left_at, $5), $4) AS until FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.book_id" EQ "$2) AS s"
+		" WHERE s.until" GT "s.since"},
+
+	[PURGE] = {false, 1, {TIMESTAMPTZOID},
+		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"},
+	[PURGE_BLOCKS] = {false, 3, {TIMESTAMPTZOID, TIDOID, TIDOID},
+		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"
+		" AND p.ctid OPERATOR(pg_catalog.>=) $2 AND p.ctid" LT "$3"},
+	[FORGET_USER] = {false, 1, {TEXTOID},
+		"DELETE FROM presence.room_presence AS p WHERE p.user_id" EQ "$1"
+		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
+		" p.leave_reason"},
+	[FORGET_BOOK] = {false, 1, {TEXTOID},
+		"DELETE FROM presence.room_presence AS p WHERE p.book_id" EQ "$1"
+		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
+		" p.leave_reason"},
+
+	[APP_BY_KEY] = {true, 1, {TEXTOID},
+		"SELECT a.app_id, a.key, a.secret FROM presence.pusher_app AS a WHERE a.key" EQ "$1"},
+	[APPS] = {true, 0, {0},
+		"SELECT a.app_id, a.key, a.secret FROM presence.pusher_app AS a ORDER BY a.app_id"},
+};
+/* clang-format on */
+
+/* Prepared with first use, kept for the session. */
+static SPIPlanPtr plans[NUM_STATEMENTS];
+
+Oid
+store_relation(const char *name)
+{
+	Oid namespace = get_namespace_oid("presence", false);
+	Oid relid = get_relname_relid(name, namespace);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"presence.%s\" does not exist", name)));
+	return relid;
+}
+
+static Oid
+store_owner(void)
+{
+	Oid relid = store_relation("room_presence");
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+store_open(Store *store, StoreAccess access, const char *function)
+{
+	if (access == STORE_WRITE)
+	{
+		PreventCommandDuringRecovery(function);
+		PreventCommandIfReadOnly(function);
+		PreventCommandIfParallelMode(function);
+	}
+	store->caller = CurrentMemoryContext;
+	GetUserIdAndSecContext(&store->userid, &store->sec_context);
+	SetUserIdAndSecContext(store_owner(), store->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+											  SECURITY_NOFORCE_RLS);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+void
+store_close(Store *store)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	SetUserIdAndSecContext(store->userid, store->sec_context);
+}
+
+static SPIPlanPtr
+prepare(StatementId id)
+{
+	const Statement *statement = &statements[id];
+	SPIPlanPtr plan =
+		SPI_prepare_cursor(statement->sql, statement->nargs, unconstify(Oid *, &statement->args[0]),
+						   CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+uint64
+store_execute(StatementId id, Datum *values, const char *nulls)
+{
+	bool read_only = statements[id].read_only;
+	Snapshot snapshot = InvalidSnapshot;
+	int result;
+
+	if (plans[id] == NULL)
+		plans[id] = prepare(id);
+	if (!read_only && IsolationUsesXactSnapshot())
+		snapshot = GetLatestSnapshot();
+
+	result = SPI_execute_snapshot(plans[id], values, nulls, snapshot, InvalidSnapshot, read_only,
+								  true, 0);
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statements[id].sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+Datum
+store_text_array(Datum *values, int n)
+{
+	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+Datum
+store_bigint_array(Datum *values, int n)
+{
+	return PointerGetDatum(
+		construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+Datum
+store_timestamptz_array(Datum *values, int n)
+{
+	return PointerGetDatum(construct_array(values, n, TIMESTAMPTZOID, sizeof(TimestampTz),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+void
+store_return_rows(ReturnSetInfo *rsinfo, uint64 nrows)
+{
+	int ncolumns = rsinfo->setDesc->natts;
+	Datum *values = palloc(sizeof(Datum) * ncolumns);
+	bool *nulls = palloc(sizeof(bool) * ncolumns);
+
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		for (int column = 0; column < ncolumns; column++)
+			values[column] = store_value(SPI_tuptable, i, column, &nulls[column]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}

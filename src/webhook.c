@@ -1,0 +1,118 @@
+/*
+ * webhook.c
+ *	  What Pusher saw becomes fact: presence.pusher_apply_webhook.
+ *
+ * Pusher's webhooks say who came to a presence channel and who left. A member
+ * that Pusher alone has seen is held by a stand-in (liveness.h), which yields to
+ * the first real connection.
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "limits.h"
+#include "member.h"
+#include "members.h"
+#include "presence.h"
+#include "pusher.h"
+#include "store.h"
+
+PG_FUNCTION_INFO_V1(presence_pusher_apply_webhook);
+
+/* A string of a JSON object, or a number as one; false if it is neither. */
+static bool
+field(JsonbContainer *object, const char *key, Bytes *value)
+{
+	JsonbValue *found = getKeyJsonValueFromContainer(object, key, (int) strlen(key), NULL);
+
+	if (found && found->type == jbvString)
+	{
+		*value = (Bytes){found->val.string.val, found->val.string.len};
+		return true;
+	}
+	if (found && found->type == jbvNumeric)
+	{
+		value->data =
+			DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(found->val.numeric)));
+		value->len = strlen(value->data);
+		return true;
+	}
+	return false;
+}
+
+static bool
+equals(Bytes value, const char *name)
+{
+	return value.len == strlen(name) && memcmp(value.data, name, value.len) == 0;
+}
+
+/* Applies one event; returns how many members it added or removed. */
+static int
+apply(JsonbContainer *event, TimestampTz now)
+{
+	Bytes name;
+	Bytes channel;
+	Bytes user;
+	text *book_id;
+	text *user_id;
+
+	if (!field(event, "name", &name) || !field(event, "channel", &channel) ||
+		!pusher_room_of_channel(channel, &book_id))
+		return 0;
+	if (equals(name, "channel_vacated"))
+		return members_empty_room(book_id, now);
+
+	if (!field(event, "user_id", &user))
+		return 0;
+	user_id = cstring_to_text_with_len(user.data, (int) user.len);
+	if (equals(name, "member_added"))
+		return is_user_id(user_id) && member_join_unheard(user_id, book_id, NULL, now);
+	if (equals(name, "member_removed"))
+		return member_leave(user_id, book_id, NULL, now);
+	return 0;
+}
+
+/* The array of events in a webhook's body; 22P02 or 22023 if it is not one. */
+static JsonbContainer *
+events_of(text *body)
+{
+	Datum parsed = DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(body)));
+	Jsonb *jsonb = DatumGetJsonbP(parsed);
+	JsonbValue *events = NULL;
+
+	if (JB_ROOT_IS_OBJECT(jsonb))
+		events = getKeyJsonValueFromContainer(&jsonb->root, "events", 6, NULL);
+	if (events == NULL || events->type != jbvBinary ||
+		!JsonContainerIsArray(events->val.binary.data))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("the webhook's body has no array of events")));
+	return events->val.binary.data;
+}
+
+/* pusher_apply_webhook(app_key, signature, body) */
+Datum
+presence_pusher_apply_webhook(PG_FUNCTION_ARGS)
+{
+	text *app_key = arg_text(fcinfo, 0, "app_key");
+	text *signature = arg_text(fcinfo, 1, "signature");
+	text *body = arg_text(fcinfo, 2, "body");
+	JsonbContainer *events;
+	int32 changed = 0;
+	Store store;
+
+	store_open(&store, STORE_WRITE, "presence.pusher_apply_webhook()");
+	if (!pusher_webhook_signed(app_key, signature, body))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("the webhook's signature is not valid")));
+	events = events_of(body);
+	for (uint32 i = 0; i < JsonContainerSize(events); i++)
+	{
+		JsonbValue *event = getIthJsonbValueFromContainer(events, i);
+
+		if (event->type == jbvBinary && JsonContainerIsObject(event->val.binary.data))
+			changed += apply(event->val.binary.data, presence_now());
+	}
+	store_close(&store);
+	PG_RETURN_INT32(changed);
+}
