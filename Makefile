@@ -1,14 +1,61 @@
-# presence: make (all install installcheck demo test lint help)
+# presence: a PostgreSQL extension.
+#
+# make            builds for the PostgreSQL of PG_CONFIG
+# make help       lists the targets
 
 EXTENSION = presence
 MODULE_big = presence
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c))
 DATA = $(wildcard sql/presence--*.sql)
-# The server's headers as system headers: warnings are about this project alone.
-PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server)
-PG_CFLAGS = -Wall -Wextra -Werror
 SHLIB_LINK = -lcrypto
 
+REGRESS = $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))
+REGRESS_OPTS = --inputdir=test --load-extension=presence
+ISOLATION = $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec))
+ISOLATION_OPTS = --inputdir=test --load-extension=presence
+
+# Warnings are errors; the server's headers are not ours (-isystem). WERROR= builds all the same.
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+WERROR ?= -Werror
+PG_CPPFLAGS := -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+PG_CFLAGS = -Wall -Wextra $(WERROR)
+ifneq (,$(findstring clang,$(CC)))
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq (,$(wildcard $(PGXS)))
 include $(PGXS)
+else
+all install installcheck clean:
+	echo "PostgreSQL's headers are missing: install postgresql-server-dev-NN, or set PG_CONFIG" >&2
+	exit 1
+endif
+
+# V=1 shows the commands.
+ifneq ($(V),1)
+.SILENT:
+endif
+
+.PHONY: demo test lint format help
+
+demo:
+	scripts/demo
+
+test:
+	scripts/test
+
+lint:
+	scripts/lint
+
+format:
+	clang-format -i src/*.c src/*.h
+
+help:
+	echo 'make               build the extension'
+	echo 'make install       install it into the PostgreSQL of PG_CONFIG'
+	echo 'make installcheck  test it on a running server of that PostgreSQL'
+	echo 'make demo          see it work, on a private PostgreSQL'
+	echo 'make test          all tests, on private PostgreSQLs'
+	echo 'make lint          what compilers and checkers say of the code'
+	echo 'make format        lay out the C code'

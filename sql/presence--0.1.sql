@@ -306,3 +306,184 @@ $$;
 -- After the change of owner, so that pg_dump finds the privileges of a new
 -- installation to be these.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA presence FROM PUBLIC;
+
+--
+-- The manual: \df+ presence.*, \d+ presence.*
+--
+
+COMMENT ON SCHEMA presence IS 'who is in which room, kept in the database';
+
+COMMENT ON TABLE presence.room_presence IS
+'One row for each stay of a user in a room: the truth, and the history. A stay
+is [joined_at, left_at). Written by the functions only.';
+COMMENT ON COLUMN presence.room_presence.id IS
+'number of the stay, the presence_id of its events; does not grow with time
+everywhere: order by joined_at, id';
+COMMENT ON COLUMN presence.room_presence.user_id IS 'who: 1 to 128 characters';
+COMMENT ON COLUMN presence.room_presence.book_id IS
+'the room: 1 to 150 characters of A-Z a-z 0-9 _ - = @ , . ;';
+COMMENT ON COLUMN presence.room_presence.joined_at IS
+'start of the statement that made the user a member';
+COMMENT ON COLUMN presence.room_presence.last_active_at IS
+'last sign of life, as of the join or the end; the functions and views know
+fresher ones';
+COMMENT ON COLUMN presence.room_presence.left_at IS 'NULL: here now';
+COMMENT ON COLUMN presence.room_presence.leave_reason IS
+'left: by a leave or a closed socket; timeout: the lease ended; removed:
+forgotten (in events only, the row is gone)';
+COMMENT ON COLUMN presence.room_presence.is_author IS 'whether the user is the author of the book';
+COMMENT ON COLUMN presence.room_presence.user_info IS
+'what others may see of the user: a JSON object of at most 1024 bytes in
+compact form, or NULL';
+COMMENT ON INDEX presence.room_presence_open_key IS
+'at most one open presence per user and room: what makes a join atomic';
+COMMENT ON INDEX presence.room_presence_room_idx IS 'the member list of a room';
+
+COMMENT ON TABLE presence.connection IS
+'Tabs and sockets that hold a presence open. Unlogged: after a crash they are
+gone, and members get one lease to be joined again.';
+COMMENT ON COLUMN presence.connection.connection_id IS
+'the caller''s name for it, unique for the user in the room: up to 128
+characters';
+COMMENT ON COLUMN presence.connection.id IS
+'the handle for touch() and drop_connections(), valid on this server';
+COMMENT ON COLUMN presence.connection.presence_id IS 'room_presence.id';
+COMMENT ON COLUMN presence.connection.ttl IS 'the lease: how long it may be silent';
+COMMENT ON COLUMN presence.connection.last_active_at IS 'last join or heartbeat';
+COMMENT ON COLUMN presence.connection.expires_at IS
+'end of the lease; a restart of the server extends it to a whole one';
+COMMENT ON COLUMN presence.connection.stand_in IS
+'NULL: a connection. Else nobody is heard on it, but it holds the presence
+until expires_at, which then ends with this reason: a closed socket that
+lingers, a presence found without connections after a crash, a member only
+Pusher has seen';
+COMMENT ON SEQUENCE presence.connection_handle IS
+'handles of connections; logged, so that none is given twice after a crash';
+COMMENT ON SEQUENCE presence.event_seq IS 'seq of events';
+
+COMMENT ON TABLE presence.pusher_app IS
+'Pusher apps whose secrets sign. Only the owner reads it; gateways call
+pusher_apps().';
+COMMENT ON COLUMN presence.pusher_app.app_id IS 'the app''s id in Pusher''s HTTP API';
+COMMENT ON COLUMN presence.pusher_app.key IS 'public: in every signature and in the client';
+COMMENT ON COLUMN presence.pusher_app.secret IS
+'signs; never shown, logged or returned but by pusher_apps()';
+COMMENT ON FUNCTION presence.pusher_app_check() IS
+'trigger on presence.pusher_app: no column NULL (22004) or empty (22023),
+without printing the row';
+
+COMMENT ON FUNCTION presence.join_room(text, text, text, jsonb, boolean, interval) IS
+'Makes a user a member of a room, or adds a connection to the one he is, or
+renews that connection. user_info and is_author NULL: as they are. ttl: lease
+of this connection, 1 second to 1 day, NULL: presence.timeout. Returns the
+presence, the connection''s handle, and whether this call made him a member.
+Errors: 22004, 22023, 25006.';
+COMMENT ON FUNCTION presence.leave_room(text, text, text) IS
+'Ends a user''s connection in a room, all of them with connection_id NULL.
+True: the user is no longer a member, by this call. Errors: 22004, 22023,
+25006.';
+COMMENT ON FUNCTION presence.room_members(text) IS
+'The members of a room, oldest first, with the number of their connections
+(NULL on a standby). Errors: 22004, 22023.';
+COMMENT ON FUNCTION presence.member_count(text) IS
+'The number of members of a room. Errors: 22004, 22023.';
+COMMENT ON FUNCTION presence.user_rooms(text) IS
+'The rooms a user is in, oldest first. Errors: 22004, 22023.';
+COMMENT ON FUNCTION presence.touch_room(text, text, text) IS
+'Heartbeat: renews the lease of a connection. False: it is unknown or its lease
+has ended, join again. Errors: 22004, 22023, 25006.';
+COMMENT ON FUNCTION presence.touch(bigint[]) IS
+'Heartbeat of many connections by their handles. Returns those that are unknown
+or whose lease has ended: join them again. Errors: 22004, 25006.';
+COMMENT ON FUNCTION presence.poll_room(text, text, text, bigint) IS
+'For clients that poll: heartbeat and member list in one call. version: of the
+list; members: the list as JSON, NULL if its version is the known one; joined
+false: the lease is gone, join again. Errors: 22004, 22023, 25006.';
+COMMENT ON FUNCTION presence.join_rooms(text[], text[], text[], jsonb[], interval) IS
+'join_room for many, in one transaction; results in the order of the arguments.
+connection_ids and user_infos NULL: '''' and NULL for all. All or nothing.
+Errors: 22004, 22023 (also for arrays of different lengths), 25006.';
+COMMENT ON FUNCTION presence.drop_connections(bigint[]) IS
+'Sockets were closed: ends their connections by handle. With presence.linger, a
+member stays that long to come back. Unknown handles do nothing. Returns the
+number of members removed now. Errors: 22004, 25006.';
+
+COMMENT ON FUNCTION presence.pusher_auth_signature(text, text, text, text) IS
+'Signature for a subscription, as "key:hex": HMAC-SHA256 of
+socket_id:channel_name[:channel_data]. Signs any channel; to decide who may
+subscribe, use pusher_authorize_channel. app_key NULL: the only app. Errors:
+22004, 22023, 42704 (no such app).';
+COMMENT ON FUNCTION presence.pusher_authorize_channel(text, text, text, jsonb, text) IS
+'The answer to pusher-js''s channel authorization: {"auth"} for
+private-user-{user_id}, {"auth", "channel_data"} for a room. user_info NULL:
+that of the open presence. Errors: 42501 for any other channel and for a room
+that is full (presence.pusher_max_members), 22004, 22023, 42704.';
+COMMENT ON FUNCTION presence.pusher_authenticate_user(text, text, jsonb, text) IS
+'The answer to pusher-js''s user authentication (signin): {"auth",
+"user_data"}. Errors: 22004, 22023, 42704.';
+COMMENT ON FUNCTION presence.pusher_sign_request(text, text, text, jsonb, timestamptz, text) IS
+'The signed query string of a call of Pusher''s HTTP API, percent-encoded.
+params: a JSON object of further parameters. Errors: 22004, 22023, 42704.';
+COMMENT ON FUNCTION presence.pusher_verify_webhook(text, text, text) IS
+'Whether a webhook''s body was signed by the app: app_key is its X-Pusher-Key,
+signature its X-Pusher-Signature. False for an unknown key. Errors: 22004.';
+COMMENT ON FUNCTION presence.pusher_apply_webhook(text, text, text) IS
+'Verifies a webhook and applies it: member_added makes a member, member_removed
+ends the user''s presence, channel_vacated empties the room; others are
+ignored. Returns the number of members added and removed. Errors: 42501
+(signature), 22P02 (no JSON), 22023 (no events), 22004, 25006.';
+COMMENT ON FUNCTION presence.pusher_apps() IS
+'Apps with their secrets, for gateways, which verify signatures themselves.';
+
+COMMENT ON FUNCTION presence.members_at(text, timestamptz) IS
+'Who was in a room at a moment: joined at it or before, and not left at it.
+Errors: 22004, 22023.';
+COMMENT ON FUNCTION presence.peak_members(text, timestamptz, timestamptz) IS
+'The greatest number of members at one moment in [since, until), and the first
+such moment; 0 and since if there was nobody, 0 and NULL if the range is
+empty. Errors: 22004, 22023.';
+COMMENT ON FUNCTION presence.time_in_room(text, text, timestamptz, timestamptz) IS
+'How long a user was in a room within [since, until); an open presence counts
+until now. Errors: 22004, 22023.';
+
+COMMENT ON FUNCTION presence.sweep(timestamptz) IS
+'Ends what has expired at that moment, but what another transaction holds
+locked; gives presences without any connection one lease. The worker does it
+by itself; without shared_preload_libraries call it every few seconds. Returns
+the number of members removed. Errors: 22004, 25006.';
+COMMENT ON FUNCTION presence.purge_history(interval) IS
+'Deletes presences that ended longer ago than that; returns their number.
+Errors: 22004, 22023 (negative), 25006.';
+COMMENT ON FUNCTION presence.forget_user(text) IS
+'Deletes all presences of a user, open (with member_removed, reason removed)
+and past; returns their number. Reads the whole history. Errors: 22004, 22023,
+25006.';
+COMMENT ON FUNCTION presence.forget_book(text) IS
+'Deletes all presences in a room, open (with member_removed, reason removed)
+and past; returns their number. Errors: 22004, 22023, 25006.';
+COMMENT ON FUNCTION presence.on_delete_forget() IS
+'Trigger AFTER DELETE FOR EACH ROW on the app''s own table: forgets the user or
+book. Arguments: ''user'' or ''book'', and the column with the id. Errors:
+22023, 42703, 39P01.';
+COMMENT ON FUNCTION presence.grant_app(regrole) IS
+'Gives a role what an application server needs: rooms, history, Pusher,
+forgetting. No table, no secret. Must be called by the extension''s owner.';
+COMMENT ON FUNCTION presence.grant_gateway(regrole) IS
+'Gives a role what a gateway needs: grant_app, the batch functions, sweep, and
+the apps with their secrets. Must be called by the extension''s owner.';
+COMMENT ON FUNCTION presence.grant_monitor(regrole) IS
+'Gives a role the views and the functions that read. Must be called by the
+extension''s owner.';
+
+COMMENT ON FUNCTION presence.liveness(text, text) IS
+'What presence.online shows of the connections of an open presence: their
+number and last sign of life (NULL on a standby), and whether a lease still
+holds it.';
+COMMENT ON FUNCTION presence.statistics() IS 'What presence.stats shows.';
+COMMENT ON VIEW presence.online IS 'open presences, with connections and the last sign of life';
+COMMENT ON VIEW presence.rooms IS
+'rooms with members: how many, with how many connections, since when';
+COMMENT ON VIEW presence.stats IS
+'counters of this database since the server''s start (NULL without
+shared_preload_libraries): members joined, left, timed out, events sent;
+members and connections now; the worker''s pid and state, its last sweep';

@@ -21,4 +21,8 @@
 #define owns_database(dboid, roleid) object_ownercheck(DatabaseRelationId, dboid, roleid)
 #endif
 
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 #endif /* PRESENCE_COMPAT_H */

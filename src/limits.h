@@ -14,6 +14,8 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
+
 #define MAX_USER_ID_CHARS       128
 #define MAX_BOOK_ID_CHARS       150
 #define MAX_CONNECTION_ID_CHARS 128
@@ -48,6 +50,6 @@ extern bool is_book_id(text *book_id);
 /* Whether every byte may stand in a channel's name. */
 extern bool channel_chars_only(const char *s, size_t len);
 
-pg_attribute_noreturn() extern void null_argument(const char *name);
+pg_noreturn extern void null_argument(const char *name);
 
 #endif /* PRESENCE_LIMITS_H */

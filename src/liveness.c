@@ -18,8 +18,8 @@
 #include "presence.h"
 #include "store.h"
 
-static Datum
-interval_of(int64 usec)
+Datum
+liveness_interval(int64 usec)
 {
 	Interval *interval = palloc0(sizeof(Interval));
 
@@ -72,14 +72,11 @@ int64
 liveness_connect(text *user_id, text *book_id, text *connection_id, int64 presence_id, int64 ttl,
 				 TimestampTz now, const char *stand_in)
 {
-	Datum values[] = {PointerGetDatum(book_id),
-					  PointerGetDatum(user_id),
-					  PointerGetDatum(connection_id),
-					  Int64GetDatum(presence_id),
-					  interval_of(ttl),
-					  TimestampTzGetDatum(now),
-					  TimestampTzGetDatum(now + ttl),
-					  stand_in ? CStringGetTextDatum(stand_in) : (Datum) 0};
+	Datum values[] = {
+		PointerGetDatum(book_id),       PointerGetDatum(user_id),
+		PointerGetDatum(connection_id), Int64GetDatum(presence_id),
+		liveness_interval(ttl),         TimestampTzGetDatum(now),
+		TimestampTzGetDatum(now + ttl), stand_in ? CStringGetTextDatum(stand_in) : (Datum) 0};
 
 	store_execute(CONNECT, values, stand_in ? NULL : "       n");
 	event_wake_worker_at(now + ttl);
@@ -149,7 +146,7 @@ void
 liveness_adopt(TimestampTz now)
 {
 	int64 lease = (int64) presence_timeout * 1000;
-	Datum values[] = {TimestampTzGetDatum(now), interval_of(lease)};
+	Datum values[] = {TimestampTzGetDatum(now), liveness_interval(lease)};
 
 	if (store_execute(ADOPT, values, NULL) > 0)
 		event_wake_worker_at(now + lease);

@@ -51,6 +51,9 @@ extern TimestampTz liveness_next_expiry(void);
 /* One lease for every presence that a crash or a restore left without connections. */
 extern void liveness_adopt(TimestampTz now);
 
+/* Microseconds as an interval. */
+extern Datum liveness_interval(int64 usec);
+
 /* When the server started: no lease counts from before. */
 extern Datum liveness_started(void);
 

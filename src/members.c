@@ -144,7 +144,8 @@ members_forget_book(text *book_id, TimestampTz now)
 int
 members_drop(ArrayType *handles, TimestampTz now)
 {
-	Datum values[] = {PointerGetDatum(handles), (Datum) 0};
+	Datum values[] = {PointerGetDatum(handles), TimestampTzGetDatum(now),
+					  liveness_interval((int64) presence_linger * 1000)};
 	uint64 nrows = store_execute(LOCK_BY_HANDLE, values, NULL);
 	Keys keys = result_keys(nrows);
 	Datum *left_at;
@@ -154,11 +155,8 @@ members_drop(ArrayType *handles, TimestampTz now)
 		return 0;
 	if (presence_linger > 0)
 	{
-		TimestampTz until = now + (int64) presence_linger * 1000;
-
-		values[1] = TimestampTzGetDatum(until);
 		store_execute(LINGER_HANDLES, values, NULL);
-		event_wake_worker_at(until);
+		event_wake_worker_at(now + (int64) presence_linger * 1000);
 		return 0;
 	}
 

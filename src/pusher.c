@@ -164,19 +164,21 @@ presence_pusher_auth_signature(PG_FUNCTION_ARGS)
 	text *socket_id = arg_socket_id(fcinfo, 0);
 	text *channel_name = arg_channel_name(fcinfo, 1);
 	Bytes channel_data = {NULL, 0};
+	const char *auth;
+	text *result;
 	MemoryContext old;
-	text *auth;
 	Store store;
 
 	if (!PG_ARGISNULL(2))
 		channel_data = text_bytes(PG_GETARG_TEXT_PP(2));
 	store_open(&store, STORE_READ, "presence.pusher_auth_signature()");
+	auth = channel_auth(pusher_app(arg_app_key(fcinfo, 3)), socket_id, channel_name,
+						channel_data.data ? &channel_data : NULL);
 	old = MemoryContextSwitchTo(store.caller);
-	auth = cstring_to_text(channel_auth(pusher_app(arg_app_key(fcinfo, 3)), socket_id, channel_name,
-										channel_data.data ? &channel_data : NULL));
+	result = cstring_to_text(auth);
 	MemoryContextSwitchTo(old);
 	store_close(&store);
-	PG_RETURN_TEXT_P(auth);
+	PG_RETURN_TEXT_P(result);
 }
 
 bool

@@ -136,8 +136,9 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.id FOR NO KEY UPDATE OF p"},
 	[DROP_HANDLES] = {false, 1, {INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
-	[LINGER_HANDLES] = {false, 2, {INT8ARRAYOID, TIMESTAMPTZOID},
-		"UPDATE presence.connection AS c SET expires_at = $2, stand_in = 'left'"
+	[LINGER_HANDLES] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, INTERVALOID},
+		"UPDATE presence.connection AS c"
+		" SET expires_at = $2" PLUS "$3, ttl = $3, stand_in = 'left'"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
 	[LOCK_EXPIRED] = {false, 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID},
 		"SELECT p.book_id, p.user_id, p.id"

@@ -1,0 +1,104 @@
+-- Leases: heartbeats, sweep(at), linger, batches of connections.
+SET TimeZone = 'UTC';
+SELECT connection AS a1, joined_at AS t FROM presence.join_room('ann', 'b', 'tab-1') \gset
+SELECT connection AS a2, last_active_at AS t2 FROM presence.join_room('ann', 'b', 'tab-2', ttl => '1 h') \gset
+SELECT connection AS b1 FROM presence.join_room('ben', 'b', ttl => '10 s') \gset
+-- to the microsecond
+SELECT presence.sweep(last_active_at + interval '10 s' - interval '1 us') FROM presence.connection WHERE user_id = 'ben';
+SELECT presence.sweep(last_active_at + interval '10 s') FROM presence.connection WHERE user_id = 'ben';
+SELECT user_id, leave_reason, left_at - joined_at AS stayed FROM presence.room_presence WHERE user_id = 'ben';
+-- one of two leases ends: nobody goes
+SELECT presence.sweep(:'t'::timestamptz + interval '25 s');
+SELECT connection_id FROM presence.connection;
+-- ended at the end of the last lease, not when it was noticed
+SELECT presence.sweep(now() + interval '1 day');
+SELECT leave_reason, left_at = :'t2'::timestamptz + interval '1 h' AS at_lease_end, last_active_at = :'t2' AS heard
+FROM presence.room_presence WHERE user_id = 'ann';
+SELECT presence.sweep(now() + interval '1 day');
+SELECT presence.sweep();
+-- heartbeats move the end
+SELECT connection AS a1 FROM presence.join_room('ann', 'b', 'tab-1', ttl => '5 s') \gset
+UPDATE presence.connection SET last_active_at = now() - interval '4 s', expires_at = now() + interval '1 s';
+SELECT presence.touch_room('ann', 'b', 'tab-1'), presence.touch_room('ann', 'b', 'tab-9'), presence.touch_room('eve', 'b', 'tab-1');
+SELECT expires_at - last_active_at AS ttl, expires_at > now() + interval '4 s' AS moved FROM presence.connection;
+UPDATE presence.connection SET last_active_at = now() - interval '4 s', expires_at = now() + interval '1 s';
+SELECT presence.touch(ARRAY[:a1, 999999, :b1]) = ARRAY[999999, :b1]::bigint[] AS unknown;
+SELECT presence.touch('{}');
+SELECT expires_at > now() + interval '4 s' AS moved FROM presence.connection;
+SELECT last_active_at > joined_at AS fresh FROM presence.room_members('b');
+-- a lease that is over is over: no heartbeat, no list, no leave; a join is a new stay
+-- (no lease counts from before the server's start, which may be this very second)
+DO $$ BEGIN
+	WHILE clock_timestamp() < pg_postmaster_start_time() + interval '1.1 s' LOOP
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+END $$;
+UPDATE presence.room_presence SET joined_at = now() - interval '1 day' WHERE left_at IS NULL;
+UPDATE presence.connection SET ttl = '1 s', last_active_at = now() - interval '1 day', expires_at = now() - interval '1 day' + interval '1 s';
+SELECT presence.touch_room('ann', 'b', 'tab-1'), presence.touch(ARRAY[:a1]) = ARRAY[:a1]::bigint[] AS unknown;
+SELECT presence.member_count('b'), (SELECT count(*) FROM presence.room_members('b')) AS members,
+	(SELECT count(*) FROM presence.user_rooms('ann')) AS rooms, (SELECT count(*) FROM presence.online) AS online;
+SELECT added FROM presence.join_room('ann', 'b', 'tab-1');
+SELECT leave_reason FROM presence.room_presence WHERE user_id = 'ann' ORDER BY id;
+UPDATE presence.room_presence SET joined_at = now() - interval '1 day' WHERE left_at IS NULL;
+UPDATE presence.connection SET ttl = '1 s', last_active_at = now() - interval '1 h', expires_at = now() - interval '1 h' + interval '1 s';
+SELECT presence.leave_room('ann', 'b');
+SELECT leave_reason, count(*) FROM presence.room_presence WHERE user_id = 'ann' GROUP BY leave_reason;
+-- linger: a closed socket waits for its reload
+SET presence.linger = '5 s';
+SELECT connection AS a1 FROM presence.join_room('ann', 'b', 's1') \gset
+SELECT presence.drop_connections(ARRAY[:a1]);
+SELECT user_id, connections FROM presence.room_members('b');
+SELECT presence.touch(ARRAY[:a1]) = ARRAY[:a1]::bigint[] AS unknown, presence.touch_room('ann', 'b', 's1');
+SELECT connection <> :a1 AS new_handle, added FROM presence.join_room('ann', 'b', 's1');
+SELECT connection_id, stand_in FROM presence.connection;
+SELECT connection AS a2, added FROM presence.join_room('ann', 'b', 's2') \gset
+SELECT presence.drop_connections(array_agg(id)) FROM presence.connection;
+SELECT presence.sweep(now() + interval '6 s');
+SELECT leave_reason FROM presence.room_presence WHERE user_id = 'ann' ORDER BY id DESC LIMIT 1;
+-- an explicit leave does not linger
+SELECT connection AS a1 FROM presence.join_room('ann', 'b', 's1') \gset
+SELECT added FROM presence.join_room('ann', 'b', 's2');
+SELECT presence.drop_connections(ARRAY[:a1]);
+SELECT presence.leave_room('ann', 'b', 's2');
+RESET presence.linger;
+-- sockets by the handful
+SELECT ordinality, user_id, book_id, user_info, added
+FROM presence.join_rooms('{zoe,ann,ann,ben}', '{b,b,b,c}', '{s1,s2,s3,s4}',
+	ARRAY['{"name": "Zoe"}', NULL, '{"name": "Ann"}', NULL]::jsonb[], '1 min');
+SELECT ordinality, added FROM presence.join_rooms('{ann,cy}', '{b,b}', NULL, NULL);
+SELECT count(*) FROM presence.join_rooms('{}', '{}', NULL, NULL);
+SELECT user_id, user_info, connections FROM presence.room_members('b') ORDER BY user_id;
+SELECT presence.drop_connections(array_agg(id)) FROM presence.connection WHERE user_id = 'ann' AND connection_id <> '';
+SELECT presence.drop_connections(array_agg(id)) FROM presence.connection WHERE user_id IN ('ann', 'zoe');
+SELECT presence.drop_connections('{}'), presence.drop_connections('{424242}');
+SELECT user_id FROM presence.online ORDER BY user_id;
+-- presences without any connection (after a crash, a restore) get one lease
+TRUNCATE presence.connection;
+SELECT user_id, connections FROM presence.online ORDER BY user_id;
+SELECT presence.sweep(now() + interval '24 s');
+SELECT user_id, connections FROM presence.online ORDER BY user_id;
+SELECT added FROM presence.join_room('ben', 'c', 'back');
+SELECT user_id, stand_in FROM presence.connection ORDER BY user_id;
+SELECT presence.sweep(now() + interval '30 s');
+SELECT user_id, leave_reason FROM presence.room_presence WHERE user_id IN ('ben', 'cy') ORDER BY id;
+-- connections of presences that were ended by hand do not stay either
+SELECT added FROM presence.join_room('dee', 'c');
+UPDATE presence.room_presence SET left_at = now(), leave_reason = 'removed' WHERE user_id = 'dee';
+SELECT presence.sweep(now() + interval '1 day');
+SELECT count(*) FROM presence.connection;
+-- polling: a list only when it has changed
+SELECT added FROM presence.join_room('ann', 'p', 'tab-1', '{"name": "Ann"}', ttl => '40 s');
+SELECT version AS v FROM presence.poll_room('ann', 'p', 'tab-1') \gset
+SELECT joined, jsonb_path_query_array(members, '$[*].user_id') AS users, members->0->'user_info' AS info FROM presence.poll_room('ann', 'p', 'tab-1');
+SELECT version = :v AS same, joined, members FROM presence.poll_room('ann', 'p', 'tab-1', :v);
+SET TimeZone = 'Asia/Tokyo';
+SELECT version = :v AS same, joined, members FROM presence.poll_room('ann', 'p', 'tab-1', :v);
+RESET TimeZone;
+SELECT joined, members FROM presence.poll_room('eve', 'p', 'tab-1', :v);
+SELECT added FROM presence.join_room('ann', 'p', 'tab-1', '{"name": "Anna"}');
+SELECT version = :v AS same, members->0->'user_info' AS info FROM presence.poll_room('ann', 'p', 'tab-1', :v);
+SELECT added FROM presence.join_room('ben', 'p');
+SELECT version = :v AS same, jsonb_array_length(members) FROM presence.poll_room('ann', 'p', 'tab-1', :v);
+SELECT version, joined, members FROM presence.poll_room('ann', 'empty');
+SELECT count(*) FROM (SELECT presence.forget_book(b) FROM unnest('{b,c,p}'::text[]) b) f;

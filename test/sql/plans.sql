@@ -1,0 +1,39 @@
+-- Plans are kept for the session, and survive the extension.
+SELECT added FROM presence.join_room('ann', 'b', 't');
+SELECT user_id FROM presence.room_members('b');
+SELECT presence.touch_room('ann', 'b', 't'), presence.leave_room('ann', 'b', 't');
+DROP EXTENSION presence;
+SELECT presence.member_count('b');
+CREATE EXTENSION presence;
+SELECT added FROM presence.join_room('ann', 'b', 't');
+SELECT user_id FROM presence.room_members('b');
+SELECT presence.touch_room('ann', 'b', 't'), presence.leave_room('ann', 'b', 't');
+-- called by functions and triggers of the app, which use SPI themselves
+CREATE FUNCTION read_book(reader text, book text) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM presence.join_room(reader, book);
+	BEGIN
+		PERFORM presence.join_room(reader, 'not a book');
+	EXCEPTION WHEN invalid_parameter_value THEN
+		NULL;
+	END;
+	RETURN presence.member_count(book);
+END $$;
+SELECT read_book('ann', 'b'), read_book('ben', 'b');
+-- many in one statement
+SELECT count(*) FILTER (WHERE added) FROM generate_series(1, 200) AS i, presence.join_room('u' || i % 150, 'crowd', 'c' || i);
+SELECT presence.member_count('crowd'), (SELECT sum(connections) FROM presence.room_members('crowd'));
+SELECT presence.sweep(now() + interval '1 min');
+SELECT presence.member_count('crowd');
+DROP FUNCTION read_book;
+-- the repeatable reader does right as well
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT added FROM presence.join_room('ann', 'rr', 't1');
+SELECT added FROM presence.join_room('ann', 'rr', 't2');
+SELECT presence.leave_room('ann', 'rr', 't1'), presence.leave_room('ann', 'rr', 't2');
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT added FROM presence.join_room('ann', 'rr', 't1');
+SELECT presence.member_count('rr'), presence.leave_room('ann', 'rr');
+COMMIT;
+SELECT count(*), count(left_at) FROM presence.room_presence WHERE book_id = 'rr';
