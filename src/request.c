@@ -78,7 +78,7 @@ add_given_params(QueryParams *params, Jsonb *given)
 	{
 		if (token == WJB_KEY)
 			key = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE)
+		else if (token == WJB_VALUE && key != NULL)
 		{
 			if (is_reserved(key))
 				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid params"),

@@ -79,15 +79,16 @@ events_of(text *body)
 {
 	Datum parsed = DirectFunctionCall1(jsonb_in, CStringGetDatum(text_to_cstring(body)));
 	Jsonb *jsonb = DatumGetJsonbP(parsed);
-	JsonbValue *events = NULL;
 
 	if (JB_ROOT_IS_OBJECT(jsonb))
-		events = getKeyJsonValueFromContainer(&jsonb->root, "events", 6, NULL);
-	if (events == NULL || events->type != jbvBinary ||
-		!JsonContainerIsArray(events->val.binary.data))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("the webhook's body has no array of events")));
-	return events->val.binary.data;
+	{
+		JsonbValue *events = getKeyJsonValueFromContainer(&jsonb->root, "events", 6, NULL);
+
+		if (events && events->type == jbvBinary && JsonContainerIsArray(events->val.binary.data))
+			return events->val.binary.data;
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("the webhook's body has no array of events")));
 }
 
 /* pusher_apply_webhook(app_key, signature, body) */
