@@ -1,0 +1,272 @@
+# What the TAP tests share: nodes with presence, its worker, sessions that stay
+# open, a listener for events.
+package PresenceTest;
+
+use strict;
+use warnings FATAL => 'all';
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+our @EXPORT = qw(presence_node session listener sqlstate worker_pid wait_for_worker
+  wait_for_no_worker wait_until seconds quick nothing_crashed);
+
+# A node with presence in shared_preload_libraries and in the database postgres.
+# plain => 1: not preloaded; bare => 1: no extension; conf => settings; init => {...}
+sub presence_node
+{
+	my ($name, %options) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'presence'")
+	  unless $options{plain};
+	$node->append_conf('postgresql.conf', $options{conf}) if $options{conf};
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION presence') unless $options{bare};
+	return $node;
+}
+
+# session(node, database, user => role): a psql that stays open
+sub session
+{
+	return PresenceTest::Session->new(@_);
+}
+
+# listener(node, database, channel): one that listens and collects
+sub listener
+{
+	return PresenceTest::Listener->new(@_);
+}
+
+# The SQLSTATE that statements end with, 00000 if they succeed; user => a role.
+sub sqlstate
+{
+	my ($node, $dbname, $sql, %options) = @_;
+	my @user = $options{user} ? ('-U', $options{user}) : ();
+	my $error = '';
+
+	$node->psql($dbname, $sql, stderr => \$error,
+		extra_params => [ '-v', 'VERBOSITY=sqlstate', @user ]);
+	return $error =~ /(?:ERROR|FATAL):  (\w{5})/ ? $1 : '00000';
+}
+
+# The pid of a database's worker, '' if there is none.
+sub worker_pid
+{
+	my ($node, $dbname) = @_;
+	return $node->safe_psql('template1',
+		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'presence worker' AND datname = '$dbname'");
+}
+
+# wait_for_worker(node, database, not this one): the pid
+sub wait_for_worker
+{
+	my ($node, $dbname, $other_than) = @_;
+	my $pid = '';
+
+	$other_than //= '';
+	wait_until("a worker in $dbname",
+		sub { $pid = worker_pid($node, $dbname); $pid ne '' && $pid ne $other_than; });
+	return $pid;
+}
+
+sub wait_for_no_worker
+{
+	my ($node, $dbname) = @_;
+
+	wait_until("no worker in $dbname", sub { worker_pid($node, $dbname) eq '' });
+	return;
+}
+
+# Polls until the code returns true.
+sub wait_until
+{
+	my ($what, $code) = @_;
+	my $end = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	while (!$code->())
+	{
+		die "timed out waiting for $what" if time > $end;
+		usleep(50_000);
+	}
+	return;
+}
+
+# How long the code takes.
+sub seconds
+{
+	my ($code) = @_;
+	my $start = time;
+
+	$code->();
+	return time - $start;
+}
+
+# One test: the code takes less than so many seconds.
+sub quick
+{
+	my ($limit, $name, $code) = @_;
+	my $taken = seconds($code);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok($taken < $limit, sprintf('%s in %.2f s, of %g', $name, $taken, $limit));
+}
+
+# One test: the server's log tells of no crash.
+sub nothing_crashed
+{
+	my ($node) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return unlike(slurp_file($node->logfile), qr/PANIC|TRAP:|was terminated by signal/, 'no crash');
+}
+
+# BackgroundPsql differs from one minor version to the next; this is all that is needed of it.
+package PresenceTest::Session;
+
+use strict;
+use warnings FATAL => 'all';
+
+use IPC::Run;
+
+sub new
+{
+	my ($class, $node, $dbname, %options) = @_;
+	my $self = bless { in => '', out => '', err => '', count => 0, error => '' }, $class;
+	my @user = $options{user} ? ('-U', $options{user}) : ();
+
+	$self->{timer} = IPC::Run::timer($PostgreSQL::Test::Utils::timeout_default);
+	$self->{run} = IPC::Run::start(
+		[
+			$node->installed_command('psql'), '-XAtq', @user, '-d', $node->connstr($dbname),
+			'-f', '-'
+		],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, $self->{timer});
+	$self->query('SELECT 1');
+	return $self;
+}
+
+# Sends statements; finish() waits for them.
+sub start
+{
+	my ($self, $sql) = @_;
+
+	$self->{count}++;
+	$self->{timer}->start($PostgreSQL::Test::Utils::timeout_default);
+	$self->{in} .= "$sql\n;\n\\echo done $self->{count}\n\\warn done $self->{count}\n";
+	$self->{run}->pump_nb;
+	return;
+}
+
+# What they returned; errors and notices are in $session->{error} then.
+sub finish
+{
+	my ($self) = @_;
+	my $done = "done $self->{count}\n";
+
+	while (index($self->{out}, $done) < 0 || index($self->{err}, $done) < 0)
+	{
+		die "timed out, output so far: $self->{out}$self->{err}" if $self->{timer}->is_expired;
+		die "psql ended: $self->{err}" unless $self->{run}->pumpable;
+		$self->{run}->pump;
+	}
+	my $out = substr $self->{out}, 0, index($self->{out}, $done);
+	$self->{error} = substr $self->{err}, 0, index($self->{err}, $done);
+	$self->{out} = $self->{err} = '';
+	$out =~ s/\n\z//;
+	return $out;
+}
+
+sub query
+{
+	my ($self, $sql) = @_;
+
+	$self->start($sql);
+	return $self->finish;
+}
+
+# The first line of the error they end with, '' if they succeed.
+sub refused
+{
+	my ($self, $sql) = @_;
+
+	$self->query($sql);
+	return $self->{error} =~ /(?:ERROR|FATAL):  (.*)/ ? $1 : '';
+}
+
+sub pid
+{
+	my ($self) = @_;
+	return $self->query('SELECT pg_backend_pid()');
+}
+
+# Also for one whose server is gone.
+sub quit
+{
+	my ($self) = @_;
+
+	$self->{in} .= "\\q\n";
+	eval { $self->{run}->finish; 1 } or $self->{run}->kill_kill;
+	return;
+}
+
+package PresenceTest::Listener;
+
+use strict;
+use warnings FATAL => 'all';
+
+use JSON::PP;
+
+our @ISA = ('PresenceTest::Session');
+
+sub new
+{
+	my ($class, $node, $dbname, $channel) = @_;
+	my $self = $class->SUPER::new($node, $dbname);
+
+	$self->{payloads} = [];
+	$self->{told} = 0;
+	$channel //= 'presence';
+	$self->query("LISTEN $channel");
+	return $self;
+}
+
+# All payloads so far; what was committed before the call is among them.
+sub payloads
+{
+	my ($self) = @_;
+
+	# the server sends them before the answer, psql shows them after it
+	my $out = $self->query("SELECT 1;\nSELECT 1");
+	push @{ $self->{payloads} }, $1
+	  while $out =~ /^Asynchronous notification "[^"]+" with payload "(.*)" received from/mg;
+	return @{ $self->{payloads} };
+}
+
+# The same, decoded.
+sub events
+{
+	my ($self) = @_;
+	my $json = JSON::PP->new->utf8;
+
+	return map { $json->decode($_) } $self->payloads;
+}
+
+# What came since the last call, as "event user reason, ..."; waits for n events.
+sub news
+{
+	my ($self, $n) = @_;
+	my @events;
+
+	PresenceTest::wait_until("$n events",
+		sub { @events = $self->events; @events >= $self->{told} + $n; });
+	@events = @events[ $self->{told} .. $#events ];
+	$self->{told} += @events;
+	return join ', ', map { join ' ', $_->{event}, $_->{user_id}, $_->{reason} // () } @events;
+}
+
+1;
