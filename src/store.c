@@ -376,6 +376,14 @@ store_owner(void)
 	return owner;
 }
 
+/*
+ * The worker is a superuser, and the owner may not be: a deferred trigger of the owner's
+ * would fire at commit, as the superuser, if it were not refused.
+ */
+#define OWNER_CONTEXT                                                                              \
+	(SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS |                                         \
+	 (MyBackendType == B_BG_WORKER ? SECURITY_RESTRICTED_OPERATION : 0))
+
 void
 store_open(Store *store, StoreAccess access, const char *function)
 {
@@ -387,8 +395,7 @@ store_open(Store *store, StoreAccess access, const char *function)
 	}
 	store->caller = CurrentMemoryContext;
 	GetUserIdAndSecContext(&store->userid, &store->sec_context);
-	SetUserIdAndSecContext(store_owner(), store->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-											  SECURITY_NOFORCE_RLS);
+	SetUserIdAndSecContext(store_owner(), store->sec_context | OWNER_CONTEXT);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }

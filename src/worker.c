@@ -119,6 +119,24 @@ override_settings(void)
 }
 
 static void
+serve_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (slot->holds > 0)
+	{
+		if (publisher_is_me())
+			publisher_run(slot);
+		proc_exit(0);
+	}
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		pg_atomic_write_u32(&slot->sweep, 1); /* as new settings may have it */
+	}
+}
+
+static void
 begin_work(void)
 {
 	SetCurrentStatementStartTimestamp();
@@ -189,7 +207,7 @@ sweep(bool first)
 		next = liveness_next_expiry();
 		store_close(&store);
 		end_work();
-		CHECK_FOR_INTERRUPTS();
+		serve_interrupts();
 	} while (examined == SWEEP_BATCH);
 	slot->last_sweep = GetCurrentTimestamp();
 	slot->failures = 0;
@@ -214,23 +232,6 @@ purge(TimestampTz due)
 	store_close(&store);
 	end_work();
 	return TimestampTzPlusMilliseconds(now, block == 0 ? PURGE_EVERY_MS : MIN_SLEEP_MS);
-}
-
-static void
-serve_interrupts(void)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (slot->holds > 0)
-	{
-		if (publisher_is_me())
-			publisher_run(slot);
-		proc_exit(0);
-	}
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
 }
 
 static void
