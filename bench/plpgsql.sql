@@ -1,7 +1,7 @@
 -- What presence is compared with: the same tables, and joins and leaves in
 -- PL/pgSQL, as one would write them without the extension. With notify each
--- event is a pg_notify of the transaction itself. Nothing checks arguments, pins
--- the search_path or ends leases, which spares it work.
+-- event is a pg_notify of the transaction itself. Nothing here checks arguments,
+-- pins the search_path or ends leases, which spares it work.
 
 CREATE SCHEMA plain;
 
@@ -40,3 +40,63 @@ BEGIN
 		'channel', 'presence-room-' || p.book_id, 'book_id', p.book_id,
 		'user_id', p.user_id, 'user_info', p.user_info, 'is_author', p.is_author,
 		'presence_id', p.id, 'reason', p.leave_reason, 'at', now())::text);
+END
+$$;
+
+CREATE FUNCTION plain.join_room(
+	user_id text, book_id text, connection_id text, user_info jsonb, ttl interval,
+	notify boolean, OUT presence plain.room_presence, OUT connection bigint, OUT added boolean)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+	LOOP
+		INSERT INTO plain.room_presence AS p (user_id, book_id, user_info)
+		VALUES (join_room.user_id, join_room.book_id, join_room.user_info)
+		ON CONFLICT (user_id, book_id) WHERE left_at IS NULL DO NOTHING
+		RETURNING p.* INTO presence;
+		added := FOUND;
+		EXIT WHEN added;
+		SELECT p.* INTO presence FROM plain.room_presence AS p
+		WHERE p.user_id = join_room.user_id AND p.book_id = join_room.book_id
+			AND p.left_at IS NULL
+		FOR NO KEY UPDATE;
+		EXIT WHEN FOUND;
+	END LOOP;
+	INSERT INTO plain.connection AS c
+		(book_id, user_id, connection_id, presence_id, ttl, expires_at)
+	VALUES (join_room.book_id, join_room.user_id, join_room.connection_id, presence.id,
+		join_room.ttl, now() + join_room.ttl)
+	ON CONFLICT (book_id, user_id, connection_id) DO UPDATE SET
+		presence_id = excluded.presence_id, ttl = excluded.ttl,
+		last_active_at = excluded.last_active_at, expires_at = excluded.expires_at
+	RETURNING c.id INTO connection;
+	IF added AND notify THEN
+		PERFORM plain.tell('member_added', presence);
+	END IF;
+END
+$$;
+
+CREATE FUNCTION plain.leave_room(user_id text, book_id text, notify boolean) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+	presence plain.room_presence;
+BEGIN
+	SELECT p.* INTO presence FROM plain.room_presence AS p
+	WHERE p.user_id = leave_room.user_id AND p.book_id = leave_room.book_id
+		AND p.left_at IS NULL
+	FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	DELETE FROM plain.connection AS c
+	WHERE c.book_id = leave_room.book_id AND c.user_id = leave_room.user_id;
+	UPDATE plain.room_presence AS p
+	SET left_at = now(), leave_reason = 'left', last_active_at = now()
+	WHERE p.book_id = presence.book_id AND p.id = presence.id
+	RETURNING p.* INTO presence;
+	IF notify THEN
+		PERFORM plain.tell('member_removed', presence);
+	END IF;
+	RETURN true;
+END
+$$;

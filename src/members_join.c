@@ -7,8 +7,9 @@
  * connections opened with all others'. What is left (a presence that is
  * over, another user_info, one connection twice) is done one by one after that.
  *
- * Rows are inserted and locked in the order of the groups, so that two
- * calls can't wait for each other.
+ * First all presences that are there are locked, then those that are not are
+ * inserted, each in the order of the groups, so that two calls can't wait for
+ * each other.
  *
  * Called by rooms.c, with the store open.
  */
@@ -33,6 +34,7 @@ typedef struct JoinGroup
 	int first; /* in the order of the batch */
 	int n;
 	Member member;
+	bool locked; /* there is a presence, alive or over */
 	bool inserted;
 	bool found; /* inserted, or there and alive */
 } JoinGroup;
@@ -113,15 +115,15 @@ any_group(const JoinGroup *group pg_attribute_unused())
 }
 
 static bool
-not_inserted(const JoinGroup *group)
+not_locked(const JoinGroup *group)
 {
-	return !group->inserted;
+	return !group->locked;
 }
 
 static bool
-found_before(const JoinGroup *group)
+alive(const JoinGroup *group)
 {
-	return group->found && !group->inserted;
+	return group->found;
 }
 
 static Pairs
@@ -158,16 +160,67 @@ row_is_of(SPITupleTable *rows, uint64 nrows, uint64 row, const JoinRequest *firs
 		   compare_text(DatumGetTextPP(store_datum(rows, row, 0)), first->user_id) == 0;
 }
 
+/* Locks the presences there are; of those that are over, the group is not found. */
+static void
+lock_members(JoinBatch *batch, TimestampTz now)
+{
+	Pairs pairs = pairs_of(batch, any_group);
+	Datum lock[] = {pairs.user_ids, pairs.book_ids};
+	Datum look[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), liveness_started()};
+	SPITupleTable *members;
+	SPITupleTable *liveness;
+	uint64 nmembers;
+	uint64 row = 0;
+	bool stand_ins = false;
+
+	nmembers = store_execute(LOCK_MANY, lock, NULL);
+	members = SPI_tuptable;
+	if (nmembers == 0)
+		return;
+	store_execute(LIVENESS_MANY, look, NULL);
+	liveness = SPI_tuptable;
+
+	for (int i = 0; i < pairs.n; i++)
+	{
+		JoinGroup *group = pairs.groups[i];
+		const JoinRequest *first = request(batch, group->first);
+
+		if (!row_is_of(members, nmembers, row, first))
+			continue;
+		group->member =
+			(Member){.id = DatumGetInt64(store_datum(members, row, 2)),
+					 .user_id = first->user_id,
+					 .book_id = first->book_id,
+					 .joined_at = DatumGetTimestampTz(store_datum(members, row, 3)),
+					 .last_active_at = Max(now, DatumGetTimestampTz(store_datum(members, row, 4))),
+					 .is_author = DatumGetBool(store_datum(members, row, 5)),
+					 .user_info = store_jsonb(members, row, 6)};
+		group->locked = true;
+		group->found = DatumGetBool(store_datum(liveness, i, 0));
+		stand_ins |= group->found && DatumGetBool(store_datum(liveness, i, 1));
+		row++;
+	}
+	if (stand_ins)
+	{
+		Pairs found = pairs_of(batch, alive);
+		Datum drop[] = {found.user_ids, found.book_ids};
+
+		store_execute(DROP_STAND_INS_MANY, drop, NULL);
+	}
+}
+
 static void
 insert_members(JoinBatch *batch, TimestampTz now)
 {
-	Pairs pairs = pairs_of(batch, any_group);
+	Pairs pairs = pairs_of(batch, not_locked);
 	Datum *user_infos = palloc(sizeof(Datum) * pairs.n);
 	Datum values[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), 0};
 	SPITupleTable *rows;
 	uint64 nrows;
 	uint64 row = 0;
 
+	if (pairs.n == 0)
+		return;
 	for (int i = 0; i < pairs.n; i++)
 		user_infos[i] = PointerGetDatum(request(batch, pairs.groups[i]->first)->user_info);
 	values[3] = store_jsonb_array(user_infos, pairs.n);
@@ -190,54 +243,6 @@ insert_members(JoinBatch *batch, TimestampTz now)
 		group->inserted = group->found = true;
 		member_tell(MEMBER_ADDED, &group->member, NULL, now);
 		row++;
-	}
-}
-
-/* Locks the presences there are; of those that are over, the group is not found. */
-static void
-lock_members(JoinBatch *batch, TimestampTz now)
-{
-	Pairs pairs = pairs_of(batch, not_inserted);
-	Datum lock[] = {pairs.user_ids, pairs.book_ids};
-	Datum look[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), liveness_started()};
-	SPITupleTable *members;
-	SPITupleTable *liveness;
-	uint64 nmembers;
-	uint64 row = 0;
-	bool stand_ins = false;
-
-	if (pairs.n == 0)
-		return;
-	nmembers = store_execute(LOCK_MANY, lock, NULL);
-	members = SPI_tuptable;
-	store_execute(LIVENESS_MANY, look, NULL);
-	liveness = SPI_tuptable;
-
-	for (int i = 0; i < pairs.n; i++)
-	{
-		JoinGroup *group = pairs.groups[i];
-		const JoinRequest *first = request(batch, group->first);
-
-		if (!row_is_of(members, nmembers, row, first))
-			continue;
-		group->member =
-			(Member){.id = DatumGetInt64(store_datum(members, row, 2)),
-					 .user_id = first->user_id,
-					 .book_id = first->book_id,
-					 .joined_at = DatumGetTimestampTz(store_datum(members, row, 3)),
-					 .last_active_at = Max(now, DatumGetTimestampTz(store_datum(members, row, 4))),
-					 .is_author = DatumGetBool(store_datum(members, row, 5)),
-					 .user_info = store_jsonb(members, row, 6)};
-		group->found = DatumGetBool(store_datum(liveness, i, 0));
-		stand_ins |= group->found && DatumGetBool(store_datum(liveness, i, 1));
-		row++;
-	}
-	if (stand_ins)
-	{
-		Pairs alive = pairs_of(batch, found_before);
-		Datum drop[] = {alive.user_ids, alive.book_ids};
-
-		store_execute(DROP_STAND_INS_MANY, drop, NULL);
 	}
 }
 
@@ -315,8 +320,8 @@ members_join(const JoinRequest *joins, int n, TimestampTz now, Joined *joined)
 	if (n == 0)
 		return;
 	make_groups(&batch);
-	insert_members(&batch, now);
 	lock_members(&batch, now);
+	insert_members(&batch, now);
 	connect_plain(&batch, now, joined, done);
 
 	for (int g = 0; g < batch.ngroups; g++)

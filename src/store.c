@@ -16,7 +16,9 @@
  * run with the latest snapshot, as those of a foreign key do; a row changed under
  * them is a clean 40001. Reads for the caller run with the caller's snapshot.
  *
- * Locks: first the row of the presence, then the rows of its connections.
+ * Locks: first the row of the presence, then the rows of its connections; of several
+ * presences in the order of book_id and user_id. Heartbeats lock connections
+ * only, and wait for nobody.
  */
 #include "postgres.h"
 
@@ -119,16 +121,20 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" SET last_active_at = $4, expires_at = $4" PLUS "c.ttl"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
 		" AND c.stand_in IS NULL AND " LEASE_END("c", "$5") GT "$4"},
+	/* what another transaction holds locked is going, or is touched already */
 	[TOUCH] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-		"WITH touched AS (UPDATE presence.connection AS c"
-		" SET last_active_at = $2, expires_at = $2" PLUS "c.ttl"
+		"WITH known AS (SELECT c.book_id, c.user_id, c.connection_id"
+		" FROM presence.connection AS c"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL AND " LEASE_END("c", "$3") GT "$2"
-		" RETURNING c.id)"
+		" FOR NO KEY UPDATE SKIP LOCKED),"
+		" touched AS (UPDATE presence.connection AS c"
+		" SET last_active_at = $2, expires_at = $2" PLUS "c.ttl FROM known AS k"
+		" WHERE c.book_id" EQ "k.book_id AND c.user_id" EQ "k.user_id"
+		" AND c.connection_id" EQ "k.connection_id RETURNING c.id)"
 		" SELECT COALESCE(pg_catalog.array_agg(h.id), '{}')"
 		" FROM pg_catalog.unnest($1) AS h(id)"
 		" WHERE NOT EXISTS (SELECT FROM touched AS t WHERE t.id" EQ "h.id)"},
 
-	/* in the order of room and user, which is that of all who lock several rows */
 	[INSERT_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, JSONBARRAYOID},
 		"INSERT INTO presence.room_presence AS p"
 		" (user_id, book_id, joined_at, last_active_at, user_info)"
@@ -177,7 +183,7 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" JOIN (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL) AS d"
 		" ON d.book_id" EQ "p.book_id AND d.presence_id" EQ "p.id"
-		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.id FOR NO KEY UPDATE OF p"},
+		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id FOR NO KEY UPDATE OF p"},
 	[DROP_HANDLES] = {false, 1, {INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
 	[LINGER_HANDLES] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, INTERVALOID},
@@ -230,6 +236,12 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" AS d(book_id, user_id, presence_id)"
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
 		" AND c.presence_id" EQ "d.presence_id"},
+	[LOCK_ROOM] = {false, 1, {TEXTOID},
+		"SELECT p.id FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.user_id FOR UPDATE"},
+	[LOCK_USER] = {false, 1, {TEXTOID},
+		"SELECT p.id FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.book_id FOR UPDATE"},
 	[EMPTY_ROOM] = {false, 2, {TEXTOID, TIMESTAMPTZOID},
 		"UPDATE presence.room_presence AS p"
 		" SET left_at = GREATEST($2, p.joined_at), leave_reason = 'left'"
@@ -331,10 +343,16 @@ static const Statement statements[NUM_STATEMENTS] = {
 	[PURGE_BLOCKS] = {false, 3, {TIMESTAMPTZOID, TIDOID, TIDOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"
 		" AND p.ctid OPERATOR(pg_catalog.>=) $2 AND p.ctid" LT "$3"},
+	[FORGET_USER_PAST] = {false, 1, {TEXTOID},
+		"DELETE FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.left_at IS NOT NULL"},
 	[FORGET_USER] = {false, 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.user_id" EQ "$1"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
+	[FORGET_BOOK_PAST] = {false, 1, {TEXTOID},
+		"DELETE FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NOT NULL"},
 	[FORGET_BOOK] = {false, 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.book_id" EQ "$1"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"

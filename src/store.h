@@ -45,6 +45,8 @@ typedef enum StatementId
 	DROP_STRAYS,
 	CLOSE_UNCONNECTED,
 	DISCONNECT_PRESENCES,
+	LOCK_ROOM,
+	LOCK_USER,
 	EMPTY_ROOM,
 	ADOPT,
 	NEXT_EXPIRY,
@@ -66,7 +68,9 @@ typedef enum StatementId
 	/* upkeep */
 	PURGE,
 	PURGE_BLOCKS,
+	FORGET_USER_PAST,
 	FORGET_USER,
+	FORGET_BOOK_PAST,
 	FORGET_BOOK,
 	/* Pusher */
 	APP_BY_KEY,
