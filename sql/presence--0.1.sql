@@ -240,7 +240,7 @@ LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_liveness';
 
 CREATE FUNCTION presence.statistics(
 	OUT joins bigint, OUT leaves bigint, OUT timeouts bigint, OUT events bigint,
-	OUT members bigint, OUT connections bigint, OUT worker_pid integer,
+	OUT queued bigint, OUT resyncs bigint, OUT members bigint, OUT connections bigint, OUT worker_pid integer,
 	OUT worker_state text, OUT last_sweep timestamptz, OUT since timestamptz)
 LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_statistics';
 
@@ -260,7 +260,7 @@ FROM presence.online AS o
 GROUP BY o.book_id;
 
 CREATE VIEW presence.stats AS
-SELECT s.joins, s.leaves, s.timeouts, s.events, s.members, s.connections,
+SELECT s.joins, s.leaves, s.timeouts, s.events, s.queued, s.resyncs, s.members, s.connections,
 	s.worker_pid, s.worker_state, s.last_sweep, s.since
 FROM presence.statistics() AS s;
 
@@ -485,5 +485,6 @@ COMMENT ON VIEW presence.rooms IS
 'rooms with members: how many, with how many connections, since when';
 COMMENT ON VIEW presence.stats IS
 'counters of this database since the server''s start (NULL without
-shared_preload_libraries): members joined, left, timed out, events sent;
-members and connections now; the worker''s pid and state, its last sweep';
+shared_preload_libraries): members joined, left, timed out, events, of which
+queued are not sent yet, resyncs sent; members and connections now; the
+worker''s pid and state, its last sweep';

@@ -2,12 +2,13 @@
  * events.c
  *	  What this transaction will tell, and whom it will wake.
  *
- * An event is a NOTIFY in the transaction that causes it: PostgreSQL sends
- * it after commit, in commit order, and drops it with an aborted subtransaction. What
- * the extension keeps itself (the counters, the time the worker must
- * wake) follows the same rule: it is collected in one node for each level of
- * subtransaction, merged into the parent's at a subcommit, dropped at a
- * subabort, and applied at commit, where nothing is allocated or raised.
+ * What happens is collected in one node for each level of subtransaction, merged
+ * into the parent's at a subcommit and dropped at a subabort. Just before commit
+ * the events are appended to the worker's queue (queue.h), and after it, where
+ * nothing is looked up, allocated or raised, its latch is set.
+ *
+ * Where there is no worker, an event is a NOTIFY of the transaction itself:
+ * just before commit while a worker is missing, at once without preload.
  */
 #include "postgres.h"
 
@@ -20,6 +21,8 @@
 
 #include "json.h"
 #include "presence.h"
+#include "publisher.h"
+#include "queue.h"
 #include "store.h"
 
 typedef struct Pending
@@ -29,10 +32,19 @@ typedef struct Pending
 	DatabaseSlot *slot; /* found here, so that nothing is looked up at commit */
 	TimestampTz wake_at;
 	uint32 counters[NUM_COUNTERS];
+	dlist_head events; /* of QueuedEvent */
 } Pending;
 
 /* Of the innermost level that has anything; in TopTransactionContext. */
 static Pending *pending = NULL;
+
+/* What became of this transaction's events just before its commit. */
+static struct
+{
+	bool appended;
+	bool dropped; /* the queue was full */
+	uint32 generation;
+} outcome;
 
 static Pending *
 pending_here(void)
@@ -47,6 +59,7 @@ pending_here(void)
 		node->nest_level = nest_level;
 		node->slot = shared_use();
 		node->wake_at = PG_INT64_MAX;
+		dlist_init(&node->events);
 		pending = node;
 	}
 	return pending;
@@ -68,16 +81,16 @@ event_name(EventKind kind)
 }
 
 /*
- * The payload. It always fits a NOTIFY (8000 bytes): user_id, at most 128
- * characters, is the longest with 768 bytes of escapes, user_info has at most 1024.
+ * The payload after {"event":"name","seq":n, in the current memory context. It
+ * always fits a NOTIFY (8000 bytes): user_id, at most 128 characters, is the
+ * longest with 768 bytes of escapes, user_info has at most 1024.
  */
 static char *
-event_payload(const Event *event, int64 seq)
+payload_rest(const Event *event)
 {
 	StringInfoData out;
 
 	initStringInfo(&out);
-	appendStringInfo(&out, "{\"event\":\"%s\",\"seq\":" INT64_FORMAT, event_name(event->kind), seq);
 	appendStringInfo(&out, ",\"channel\":\"%s%.*s\",\"book_id\":", presence_channel_prefix,
 					 (int) VARSIZE_ANY_EXHDR(event->book_id), VARDATA_ANY(event->book_id));
 	json_append_text(&out, event->book_id);
@@ -100,22 +113,40 @@ event_payload(const Event *event, int64 seq)
 }
 
 void
+event_notify(const QueuedEvent *event, uint64 seq)
+{
+	char *payload =
+		psprintf("{\"event\":\"%s\",\"seq\":" UINT64_FORMAT "%s", event->name, seq, event->rest);
+
+	Async_Notify(event->channel, payload);
+	pfree(payload);
+}
+
+void
 event_emit(const Event *event)
 {
 	Pending *here = pending_here();
+	MemoryContext old;
+	QueuedEvent *queued;
 
 	if (event->kind == MEMBER_ADDED)
 		here->counters[COUNT_JOINS]++;
 	else if (event->kind == MEMBER_REMOVED)
 		here->counters[strcmp(event->reason, "timeout") == 0 ? COUNT_TIMEOUTS : COUNT_LEAVES]++;
+	if (!presence_notify)
+		return;
 
-	if (presence_notify)
-	{
-		int64 seq = nextval_internal(store_relation("event_seq"), false);
-
-		Async_Notify(presence_channel, event_payload(event, seq));
-		here->counters[COUNT_EVENTS]++;
-	}
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	queued = palloc(sizeof(QueuedEvent));
+	queued->channel = pstrdup(presence_channel);
+	queued->name = pstrdup(event_name(event->kind));
+	queued->rest = payload_rest(event);
+	MemoryContextSwitchTo(old);
+	if (here->slot != NULL)
+		dlist_push_tail(&here->events, &queued->node);
+	else
+		event_notify(queued, (uint64) nextval_internal(store_relation("event_seq"), false));
+	here->counters[COUNT_EVENTS]++;
 }
 
 void
@@ -126,33 +157,94 @@ event_wake_worker_at(TimestampTz at)
 	here->wake_at = Min(here->wake_at, at);
 }
 
+/* Hands the events over; may raise, and then the transaction is aborted. */
 static void
-apply_at_commit(void)
+before_commit(void)
 {
 	DatabaseSlot *slot = pending->slot;
+	dlist_iter iter;
+
+	if (dlist_is_empty(&pending->events))
+		return;
+	if (publisher_is_me())
+	{
+		publisher_take(slot, &pending->events);
+		return;
+	}
+	switch (queue_append(slot, &pending->events, &outcome.generation))
+	{
+		case QUEUE_APPENDED:
+			outcome.appended = true;
+			break;
+		case QUEUE_FULL:
+			outcome.dropped = true;
+			break;
+		case QUEUE_CLOSED:
+			dlist_foreach(iter, &pending->events)
+				event_notify(dlist_container(QueuedEvent, node, iter.cur),
+							 pg_atomic_add_fetch_u64(&slot->seq, 1));
+			break;
+	}
+}
+
+static void
+after_commit(void)
+{
+	DatabaseSlot *slot = pending->slot;
+	bool wake = outcome.appended || outcome.dropped;
 
 	if (slot == NULL)
 		return;
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		if (pending->counters[i] > 0)
 			pg_atomic_fetch_add_u64(&slot->counters[i], pending->counters[i]);
+
+	/* the ring that has the events may be gone */
+	if (outcome.dropped || (outcome.appended && !queue_is_current(slot, outcome.generation)))
+		pg_atomic_fetch_add_u64(&slot->resyncs_wanted, 1);
 	if ((uint64) pending->wake_at < pg_atomic_read_u64(&slot->next_wakeup))
+	{
+		pg_atomic_write_u32(&slot->sweep, 1);
+		wake = true;
+	}
+	if (wake)
 		shared_wake_worker(slot);
+}
+
+static void
+forget_all(void)
+{
+	pending = NULL;
+	memset(&outcome, 0, sizeof(outcome));
 }
 
 static void
 at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
+	if (pending == NULL)
+		return;
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+			before_commit();
+			break;
 		case XACT_EVENT_COMMIT:
-			if (pending != NULL)
-				apply_at_commit();
-			pending = NULL;
+			after_commit();
+			forget_all();
 			break;
 		case XACT_EVENT_ABORT:
+			if (outcome.appended)
+				shared_wake_worker(pending->slot);
+			forget_all();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			if (!dlist_is_empty(&pending->events))
+				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+								errmsg("cannot PREPARE a transaction that has changed who is in a "
+									   "room")));
+			break;
 		case XACT_EVENT_PREPARE:
-			pending = NULL;
+			forget_all();
 			break;
 		default:
 			break;
@@ -180,6 +272,8 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId subid pg_attribute_un
 			node->nest_level--;
 			return;
 		}
+		while (!dlist_is_empty(&node->events))
+			dlist_push_tail(&parent->events, dlist_pop_head_node(&node->events));
 		parent->wake_at = Min(parent->wake_at, node->wake_at);
 		for (int i = 0; i < NUM_COUNTERS; i++)
 			parent->counters[i] += node->counters[i];

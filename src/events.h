@@ -8,7 +8,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "shared.h"
+#include "queue.h"
 
 typedef enum EventKind
 {
@@ -33,6 +33,9 @@ extern void events_init(void);
 
 /* Tells listeners, and counts, once the current (sub)transaction is committed. */
 extern void event_emit(const Event *event);
+
+/* Sends an event with its seq by NOTIFY, at the commit of this transaction. */
+extern void event_notify(const QueuedEvent *event, uint64 seq);
 
 /* Has the worker look at this time, once the transaction is committed. */
 extern void event_wake_worker_at(TimestampTz at);

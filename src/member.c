@@ -117,17 +117,18 @@ find_or_insert_member(const JoinRequest *join, TimestampTz now, Member *member, 
 	}
 }
 
-static bool
-same_user_info(Jsonb *a, Jsonb *b)
+bool
+member_has_user_info(const Member *member, Jsonb *user_info)
 {
-	return a && b && compareJsonbContainers(&a->root, &b->root) == 0;
+	return member->user_info &&
+		   compareJsonbContainers(&member->user_info->root, &user_info->root) == 0;
 }
 
 /* What a further join says of the member, if it differs. */
 static void
 update_member(const JoinRequest *join, Member *member, TimestampTz now)
 {
-	bool info_changes = join->user_info && !same_user_info(join->user_info, member->user_info);
+	bool info_changes = join->user_info && !member_has_user_info(member, join->user_info);
 	bool author_changes = join->is_author && *join->is_author != member->is_author;
 	Datum values[4];
 

@@ -50,6 +50,9 @@ extern bool member_join_unheard(text *user_id, text *book_id, Jsonb *user_info, 
 /* Ends one connection, or all (NULL); true if the user was a member and no longer is. */
 extern bool member_leave(text *user_id, text *book_id, text *connection_id, TimestampTz now);
 
+/* Whether that is the member's user_info already. */
+extern bool member_has_user_info(const Member *member, Jsonb *user_info);
+
 /* Tells of a change of the member. */
 extern void member_tell(EventKind kind, const Member *member, const char *reason, TimestampTz at);
 

@@ -108,37 +108,49 @@ int
 members_empty_room(text *book_id, TimestampTz now)
 {
 	Datum values[] = {PointerGetDatum(book_id), TimestampTzGetDatum(now)};
-	uint64 nrows = store_execute(EMPTY_ROOM, values, NULL);
-	Keys keys = result_keys(nrows);
-	int removed = tell_removed(nrows, false, now);
+	uint64 nrows;
+	Keys keys;
+	int removed;
 
+	store_execute(LOCK_ROOM, values, NULL);
+	nrows = store_execute(EMPTY_ROOM, values, NULL);
+	keys = result_keys(nrows);
+	removed = tell_removed(nrows, false, now);
 	if (removed > 0)
 		disconnect(&keys);
 	return removed;
 }
 
+/*
+ * The past first, and only then the locks on what is open: a join that found a
+ * presence closed under it holds a lock on its row, and may wait for the next one's.
+ */
 static int64
-forget(StatementId statement, text *id, TimestampTz now)
+forget(StatementId past, StatementId lock, StatementId all, text *id, TimestampTz now)
 {
 	Datum values[] = {PointerGetDatum(id)};
-	uint64 nrows = store_execute(statement, values, NULL);
-	Keys keys = result_keys(nrows);
+	uint64 forgotten = store_execute(past, values, NULL);
+	uint64 nrows;
+	Keys keys;
 
+	store_execute(lock, values, NULL);
+	nrows = store_execute(all, values, NULL);
+	keys = result_keys(nrows);
 	if (tell_removed(nrows, true, now) > 0)
 		disconnect(&keys);
-	return (int64) nrows;
+	return (int64) (forgotten + nrows);
 }
 
 int64
 members_forget_user(text *user_id, TimestampTz now)
 {
-	return forget(FORGET_USER, user_id, now);
+	return forget(FORGET_USER_PAST, LOCK_USER, FORGET_USER, user_id, now);
 }
 
 int64
 members_forget_book(text *book_id, TimestampTz now)
 {
-	return forget(FORGET_BOOK, book_id, now);
+	return forget(FORGET_BOOK_PAST, LOCK_ROOM, FORGET_BOOK, book_id, now);
 }
 
 int

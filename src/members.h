@@ -10,6 +10,11 @@
 #include "utils/array.h"
 #include "utils/timestamp.h"
 
+#include "member.h"
+
+/* What member_join does, for many; the results in the order of the requests. */
+extern void members_join(const JoinRequest *joins, int n, TimestampTz now, Joined *joined);
+
 /* Ends all presences of a room; returns their number. */
 extern int members_empty_room(text *book_id, TimestampTz now);
 

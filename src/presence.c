@@ -36,6 +36,7 @@ char *presence_channel = NULL;
 bool presence_notify = true;
 int presence_pusher_max_members = 100;
 int presence_history_retention = 0;
+int presence_event_queue_size = 4096;
 
 PGDLLEXPORT void _PG_init(void);
 
@@ -97,6 +98,12 @@ define_settings(void)
 							"The age at which the worker deletes presences that have ended.",
 							"0 keeps them.", &presence_history_retention, 0, 0, INT_MAX, PGC_SUSET,
 							GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("presence.event_queue_size",
+							"The memory of a database for events that are not yet sent.",
+							"If it is full, events are dropped, and listeners told to resync. A "
+							"change holds from the next start of the worker.",
+							&presence_event_queue_size, 4096, 64, 1024 * 1024, PGC_SIGHUP,
+							GUC_UNIT_KB, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("presence");
 }
 

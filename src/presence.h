@@ -17,6 +17,7 @@ extern char *presence_channel;
 extern bool presence_notify;
 extern int presence_pusher_max_members;
 extern int presence_history_retention; /* s */
+extern int presence_event_queue_size;  /* kB */
 
 /*
  * The time of what a call does: the start of the client's statement. Outside

@@ -10,14 +10,12 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/varlena.h"
 
 #include "json.h"
 #include "limits.h"
@@ -183,31 +181,10 @@ joins_of(FunctionCallInfo fcinfo, int *n)
 	return joins;
 }
 
-static int
-compare_text(text *a, text *b)
-{
-	return varstr_cmp(VARDATA_ANY(a), VARSIZE_ANY_EXHDR(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b),
-					  C_COLLATION_OID);
-}
-
-/* By room and user, then as given. */
-static int
-compare_joins(const void *a, const void *b, void *arg)
-{
-	const JoinRequest *joins = arg;
-	int i = *(const int *) a;
-	int j = *(const int *) b;
-	int by_book = compare_text(joins[i].book_id, joins[j].book_id);
-	int by_user = by_book ? 0 : compare_text(joins[i].user_id, joins[j].user_id);
-
-	return by_book ? by_book : by_user ? by_user : i - j;
-}
-
 /*
  * join_rooms(user_ids, book_ids, connection_ids, user_infos, ttl)
  *
- * Rows are locked in one order, so that two calls can't wait for each other;
- * the results come in the order of the arguments. connection_ids and user_infos
+ * The results come in the order of the arguments. connection_ids and user_infos
  * may be NULL, which is '' and NULL for all.
  */
 Datum
@@ -217,18 +194,12 @@ presence_join_rooms(PG_FUNCTION_ARGS)
 	TimestampTz now = presence_now();
 	int n;
 	JoinRequest *joins = joins_of(fcinfo, &n);
-	int *order = palloc(sizeof(int) * Max(n, 1));
 	Joined *joined = palloc(sizeof(Joined) * Max(n, 1));
 	Store store;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < n; i++)
-		order[i] = i;
-	qsort_arg(order, n, sizeof(int), compare_joins, joins);
-
 	store_open(&store, STORE_WRITE, "presence.join_rooms()");
-	for (int i = 0; i < n; i++)
-		joined[order[i]] = member_join(&joins[order[i]], now);
+	members_join(joins, n, now, joined);
 	for (int i = 0; i < n; i++)
 	{
 		Datum values[1 + JOINED_COLUMNS] = {Int64GetDatum(i + 1)};

@@ -26,12 +26,18 @@ request_memory(void)
 		next_shmem_request_hook();
 	RequestAddinShmemSpace(MAXALIGN(sizeof(SharedState)));
 	RequestNamedLWLockTranche("presence", 1);
+	RequestNamedLWLockTranche("presence_queue", MAX_DATABASES);
 }
 
 static void
-init_slot(DatabaseSlot *slot)
+init_slot(DatabaseSlot *slot, LWLock *queue_lock)
 {
+	slot->queue_lock = queue_lock;
 	pg_atomic_init_u64(&slot->next_wakeup, PG_INT64_MAX);
+	pg_atomic_init_u32(&slot->sweep, 0);
+	pg_atomic_init_u64(&slot->seq, 0);
+	pg_atomic_init_u64(&slot->unpublished, 0);
+	pg_atomic_init_u64(&slot->resyncs_wanted, 0);
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		pg_atomic_init_u64(&slot->counters[i], 0);
 }
@@ -49,10 +55,12 @@ start_up_memory(void)
 	shared_state = ShmemInitStruct("presence", sizeof(SharedState), &found);
 	if (!found)
 	{
+		LWLockPadded *queue_locks = GetNamedLWLockTranche("presence_queue");
+
 		memset(shared_state, 0, sizeof(SharedState));
 		shared_state->lock = &(GetNamedLWLockTranche("presence"))->lock;
 		for (int i = 0; i < MAX_DATABASES; i++)
-			init_slot(&shared_state->slots[i]);
+			init_slot(&shared_state->slots[i], &queue_locks[i].lock);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -123,6 +131,12 @@ shared_free(DatabaseSlot *slot)
 	slot->worker_latch = NULL;
 	slot->last_sweep = 0;
 	pg_atomic_write_u64(&slot->next_wakeup, PG_INT64_MAX);
+	pg_atomic_write_u32(&slot->sweep, 0);
+	slot->queue_handle = DSM_HANDLE_INVALID;
+	pg_atomic_write_u64(&slot->seq, 0);
+	pg_atomic_write_u64(&slot->unpublished, 0);
+	pg_atomic_write_u64(&slot->resyncs_wanted, 0);
+	slot->resyncs_sent = 0;
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		pg_atomic_write_u64(&slot->counters[i], 0);
 }

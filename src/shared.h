@@ -14,6 +14,7 @@
 #define PRESENCE_SHARED_H
 
 #include "port/atomics.h"
+#include "storage/dsm.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
@@ -49,7 +50,17 @@ typedef struct DatabaseSlot
 	TimestampTz last_sweep;       /* 0: none yet */
 	TimestampTz since;            /* of the counters */
 	pg_atomic_uint64 next_wakeup; /* TimestampTz; when the worker looks again by itself */
+	pg_atomic_uint32 sweep;       /* a lease ends before next_wakeup */
 	pg_atomic_uint64 counters[NUM_COUNTERS];
+
+	/* events on their way (queue.h, publisher.h) */
+	LWLock *queue_lock;      /* guards these two and the ring */
+	dsm_handle queue_handle; /* DSM_HANDLE_INVALID: no worker publishes */
+	uint32 queue_generation; /* grows with each ring */
+	pg_atomic_uint64 seq;    /* of the last event published */
+	pg_atomic_uint64 unpublished;
+	pg_atomic_uint64 resyncs_wanted;
+	uint64 resyncs_sent; /* how many of those are; written by the worker */
 } DatabaseSlot;
 
 typedef struct SharedState

@@ -16,7 +16,19 @@
 
 PG_FUNCTION_INFO_V1(presence_statistics);
 
-#define STATISTICS_COLUMNS 10
+/* Columns of presence.statistics(); the first ones are those of CounterId. */
+enum
+{
+	QUEUED = NUM_COUNTERS,
+	RESYNCS,
+	MEMBERS,
+	CONNECTIONS,
+	WORKER_PID,
+	WORKER_STATE,
+	LAST_SWEEP,
+	SINCE,
+	STATISTICS_COLUMNS
+};
 
 /* In words, for people. The lock must be held. */
 static const char *
@@ -36,6 +48,13 @@ worker_state(const DatabaseSlot *slot)
 	return slot->no_worker_slot ? "waiting for a worker slot (max_worker_processes)" : "starting";
 }
 
+static void
+set(Datum *values, bool *nulls, int column, Datum value)
+{
+	values[column] = value;
+	nulls[column] = false;
+}
+
 /* Columns from shared memory; they stay NULL where there is none. */
 static void
 shared_values(Datum *values, bool *nulls)
@@ -48,28 +67,24 @@ shared_values(Datum *values, bool *nulls)
 		state = RecoveryInProgress()   ? "none on a standby"
 				: shared_state == NULL ? "none: presence is not in shared_preload_libraries"
 									   : "none: too many databases use presence";
-		values[7] = CStringGetTextDatum(state);
-		nulls[7] = false;
+		set(values, nulls, WORKER_STATE, CStringGetTextDatum(state));
 		return;
 	}
 
 	LWLockAcquire(shared_state->lock, LW_SHARED);
 	for (int i = 0; i < NUM_COUNTERS; i++)
-	{
-		values[i] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->counters[i]));
-		nulls[i] = false;
-	}
-	values[6] = Int32GetDatum(slot->worker_pid);
-	nulls[6] = slot->worker_pid == 0;
+		set(values, nulls, i, Int64GetDatum((int64) pg_atomic_read_u64(&slot->counters[i])));
+	set(values, nulls, QUEUED, Int64GetDatum((int64) pg_atomic_read_u64(&slot->unpublished)));
+	set(values, nulls, RESYNCS, Int64GetDatum((int64) slot->resyncs_sent));
+	if (slot->worker_pid != 0)
+		set(values, nulls, WORKER_PID, Int32GetDatum(slot->worker_pid));
 	state = worker_state(slot);
-	values[8] = TimestampTzGetDatum(slot->last_sweep);
-	nulls[8] = slot->last_sweep == 0;
-	values[9] = TimestampTzGetDatum(slot->since);
-	nulls[9] = false;
+	if (slot->last_sweep != 0)
+		set(values, nulls, LAST_SWEEP, TimestampTzGetDatum(slot->last_sweep));
+	set(values, nulls, SINCE, TimestampTzGetDatum(slot->since));
 	LWLockRelease(shared_state->lock);
 
-	values[7] = CStringGetTextDatum(state);
-	nulls[7] = false;
+	set(values, nulls, WORKER_STATE, CStringGetTextDatum(state));
 }
 
 Datum
@@ -87,15 +102,13 @@ presence_statistics(PG_FUNCTION_ARGS)
 
 	store_open(&store, STORE_READ, "presence.statistics()");
 	store_execute(COUNT_OPEN, NULL, NULL);
-	values[4] = store_datum(SPI_tuptable, 0, 0);
-	nulls[4] = false;
+	set(values, nulls, MEMBERS, store_datum(SPI_tuptable, 0, 0));
 	if (!RecoveryInProgress())
 	{
 		Datum args[] = {TimestampTzGetDatum(presence_now()), liveness_started()};
 
 		store_execute(COUNT_CONNECTIONS, args, NULL);
-		values[5] = store_datum(SPI_tuptable, 0, 0);
-		nulls[5] = false;
+		set(values, nulls, CONNECTIONS, store_datum(SPI_tuptable, 0, 0));
 	}
 	store_close(&store);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));

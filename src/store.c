@@ -16,7 +16,9 @@
  * run with the latest snapshot, as those of a foreign key do; a row changed under
  * them is a clean 40001. Reads for the caller run with the caller's snapshot.
  *
- * Locks: first the row of the presence, then the rows of its connections.
+ * Locks: first the row of the presence, then the rows of its connections; of several
+ * presences in the order of book_id and user_id. Heartbeats lock connections
+ * only, and wait for nobody.
  */
 #include "postgres.h"
 
@@ -119,21 +121,69 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" SET last_active_at = $4, expires_at = $4" PLUS "c.ttl"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
 		" AND c.stand_in IS NULL AND " LEASE_END("c", "$5") GT "$4"},
+	/* what another transaction holds locked is going, or is touched already */
 	[TOUCH] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-		"WITH touched AS (UPDATE presence.connection AS c"
-		" SET last_active_at = $2, expires_at = $2" PLUS "c.ttl"
+		"WITH known AS (SELECT c.book_id, c.user_id, c.connection_id"
+		" FROM presence.connection AS c"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL AND " LEASE_END("c", "$3") GT "$2"
-		" RETURNING c.id)"
+		" FOR NO KEY UPDATE SKIP LOCKED),"
+		" touched AS (UPDATE presence.connection AS c"
+		" SET last_active_at = $2, expires_at = $2" PLUS "c.ttl FROM known AS k"
+		" WHERE c.book_id" EQ "k.book_id AND c.user_id" EQ "k.user_id"
+		" AND c.connection_id" EQ "k.connection_id RETURNING c.id)"
 		" SELECT COALESCE(pg_catalog.array_agg(h.id), '{}')"
 		" FROM pg_catalog.unnest($1) AS h(id)"
 		" WHERE NOT EXISTS (SELECT FROM touched AS t WHERE t.id" EQ "h.id)"},
 
+	[INSERT_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, JSONBARRAYOID},
+		"INSERT INTO presence.room_presence AS p"
+		" (user_id, book_id, joined_at, last_active_at, user_info)"
+		" SELECT d.user_id, d.book_id, $3, $3, d.user_info"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($4))"
+		" WITH ORDINALITY AS d(user_id, book_id, user_info, n) ORDER BY d.n"
+		" ON CONFLICT (user_id, book_id) WHERE left_at IS NULL DO NOTHING"
+		" RETURNING p.user_id, p.book_id, p.id"},
+	[LOCK_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
+		"SELECT p.user_id, p.book_id, p.id, p.joined_at, p.last_active_at, p.is_author,"
+		" p.user_info"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
+		" JOIN presence.room_presence AS p ON p.user_id" EQ "d.user_id"
+		" AND p.book_id" EQ "d.book_id"
+		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id FOR NO KEY UPDATE OF p"},
+	[LIVENESS_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT (pg_catalog.max(" LEASE_END("c", "$4") ")" GT "$3) IS NOT FALSE,"
+		" COALESCE(pg_catalog.bool_or(c.stand_in IS NOT NULL), false)"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+		" WITH ORDINALITY AS d(user_id, book_id, n)"
+		" LEFT JOIN presence.connection AS c ON c.book_id" EQ "d.book_id"
+		" AND c.user_id" EQ "d.user_id GROUP BY d.n ORDER BY d.n"},
+	[DROP_STAND_INS_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
+		"DELETE FROM presence.connection AS c"
+		" USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
+		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
+		" AND c.stand_in IS NOT NULL"},
+	[CONNECT_MANY] = {false, 7,
+		{TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INTERVALOID, TIMESTAMPTZOID,
+		 TIMESTAMPTZOID},
+		"INSERT INTO presence.connection AS c (user_id, book_id, connection_id,"
+		" presence_id, ttl, last_active_at, expires_at)"
+		" SELECT d.user_id, d.book_id, d.connection_id, d.presence_id, $5, $6, $7"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+		" pg_catalog.unnest($4)) WITH ORDINALITY"
+		" AS d(user_id, book_id, connection_id, presence_id, n) ORDER BY d.n"
+		" ON CONFLICT (book_id, user_id, connection_id) DO UPDATE SET"
+		" id = CASE WHEN c.stand_in IS NULL AND c.presence_id" EQ "excluded.presence_id"
+		" THEN c.id ELSE excluded.id END,"
+		" presence_id = excluded.presence_id, ttl = excluded.ttl,"
+		" last_active_at = excluded.last_active_at,"
+		" expires_at = excluded.expires_at, stand_in = excluded.stand_in"
+		" RETURNING c.id"},
 	[LOCK_BY_HANDLE] = {false, 1, {INT8ARRAYOID},
 		"SELECT p.book_id, p.user_id, p.id FROM presence.room_presence AS p"
 		" JOIN (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL) AS d"
 		" ON d.book_id" EQ "p.book_id AND d.presence_id" EQ "p.id"
-		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.id FOR NO KEY UPDATE OF p"},
+		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id FOR NO KEY UPDATE OF p"},
 	[DROP_HANDLES] = {false, 1, {INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
 	[LINGER_HANDLES] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, INTERVALOID},
@@ -186,6 +236,12 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" AS d(book_id, user_id, presence_id)"
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
 		" AND c.presence_id" EQ "d.presence_id"},
+	[LOCK_ROOM] = {false, 1, {TEXTOID},
+		"SELECT p.id FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.user_id FOR UPDATE"},
+	[LOCK_USER] = {false, 1, {TEXTOID},
+		"SELECT p.id FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.book_id FOR UPDATE"},
 	[EMPTY_ROOM] = {false, 2, {TEXTOID, TIMESTAMPTZOID},
 		"UPDATE presence.room_presence AS p"
 		" SET left_at = GREATEST($2, p.joined_at), leave_reason = 'left'"
@@ -287,10 +343,16 @@ static const Statement statements[NUM_STATEMENTS] = {
 	[PURGE_BLOCKS] = {false, 3, {TIMESTAMPTZOID, TIDOID, TIDOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"
 		" AND p.ctid OPERATOR(pg_catalog.>=) $2 AND p.ctid" LT "$3"},
+	[FORGET_USER_PAST] = {false, 1, {TEXTOID},
+		"DELETE FROM presence.room_presence AS p"
+		" WHERE p.user_id" EQ "$1 AND p.left_at IS NOT NULL"},
 	[FORGET_USER] = {false, 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.user_id" EQ "$1"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
+	[FORGET_BOOK_PAST] = {false, 1, {TEXTOID},
+		"DELETE FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "$1 AND p.left_at IS NOT NULL"},
 	[FORGET_BOOK] = {false, 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.book_id" EQ "$1"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
@@ -332,6 +394,14 @@ store_owner(void)
 	return owner;
 }
 
+/*
+ * The worker is a superuser, and the owner may not be: a deferred trigger of the owner's
+ * would fire at commit, as the superuser, if it were not refused.
+ */
+#define OWNER_CONTEXT                                                                              \
+	(SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS |                                         \
+	 (MyBackendType == B_BG_WORKER ? SECURITY_RESTRICTED_OPERATION : 0))
+
 void
 store_open(Store *store, StoreAccess access, const char *function)
 {
@@ -343,8 +413,7 @@ store_open(Store *store, StoreAccess access, const char *function)
 	}
 	store->caller = CurrentMemoryContext;
 	GetUserIdAndSecContext(&store->userid, &store->sec_context);
-	SetUserIdAndSecContext(store_owner(), store->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-											  SECURITY_NOFORCE_RLS);
+	SetUserIdAndSecContext(store_owner(), store->sec_context | OWNER_CONTEXT);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }
@@ -395,6 +464,18 @@ Datum
 store_text_array(Datum *values, int n)
 {
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+Datum
+store_jsonb_array(Datum *values, int n)
+{
+	bool *nulls = palloc(sizeof(bool) * Max(n, 1));
+	int lower_bound = 1;
+
+	for (int i = 0; i < n; i++)
+		nulls[i] = values[i] == (Datum) 0;
+	return PointerGetDatum(
+		construct_md_array(values, nulls, 1, &n, &lower_bound, JSONBOID, -1, false, TYPALIGN_INT));
 }
 
 Datum

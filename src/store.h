@@ -32,6 +32,11 @@ typedef enum StatementId
 	TOUCH_ROOM,
 	TOUCH,
 	/* many presences */
+	INSERT_MANY,
+	LOCK_MANY,
+	LIVENESS_MANY,
+	DROP_STAND_INS_MANY,
+	CONNECT_MANY,
 	LOCK_BY_HANDLE,
 	DROP_HANDLES,
 	LINGER_HANDLES,
@@ -40,6 +45,8 @@ typedef enum StatementId
 	DROP_STRAYS,
 	CLOSE_UNCONNECTED,
 	DISCONNECT_PRESENCES,
+	LOCK_ROOM,
+	LOCK_USER,
 	EMPTY_ROOM,
 	ADOPT,
 	NEXT_EXPIRY,
@@ -61,7 +68,9 @@ typedef enum StatementId
 	/* upkeep */
 	PURGE,
 	PURGE_BLOCKS,
+	FORGET_USER_PAST,
 	FORGET_USER,
+	FORGET_BOOK_PAST,
 	FORGET_BOOK,
 	/* Pusher */
 	APP_BY_KEY,
@@ -123,8 +132,9 @@ store_jsonb(SPITupleTable *rows, uint64 row, int column)
 /* The first columns of the last result become the rows of a materialized SRF. */
 extern void store_return_rows(ReturnSetInfo *rsinfo, uint64 nrows);
 
-/* Whole text[], bigint[], timestamptz[] of n values. */
+/* Whole text[], bigint[], timestamptz[] of n values; jsonb[] of n values or NULLs (0). */
 extern Datum store_text_array(Datum *values, int n);
+extern Datum store_jsonb_array(Datum *values, int n);
 extern Datum store_bigint_array(Datum *values, int n);
 extern Datum store_timestamptz_array(Datum *values, int n);
 

@@ -35,6 +35,8 @@
 #include "liveness.h"
 #include "members.h"
 #include "presence.h"
+#include "publisher.h"
+#include "queue.h"
 #include "shared.h"
 #include "store.h"
 #include "upkeep.h"
@@ -57,6 +59,7 @@ leave_slot(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	if (slot->worker_pid == MyProcPid)
 	{
+		queue_close(slot);
 		slot->worker_pid = 0;
 		slot->worker_latch = NULL;
 		slot->state = WORKER_WANTED;
@@ -113,6 +116,24 @@ override_settings(void)
 
 	for (size_t i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+static void
+serve_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (slot->holds > 0)
+	{
+		if (publisher_is_me())
+			publisher_run(slot);
+		proc_exit(0);
+	}
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		pg_atomic_write_u32(&slot->sweep, 1); /* as new settings may have it */
+	}
 }
 
 static void
@@ -186,7 +207,7 @@ sweep(bool first)
 		next = liveness_next_expiry();
 		store_close(&store);
 		end_work();
-		CHECK_FOR_INTERRUPTS();
+		serve_interrupts();
 	} while (examined == SWEEP_BATCH);
 	slot->last_sweep = GetCurrentTimestamp();
 	slot->failures = 0;
@@ -214,62 +235,53 @@ purge(TimestampTz due)
 }
 
 static void
-serve_interrupts(void)
+sleep_until(TimestampTz when)
 {
-	CHECK_FOR_INTERRUPTS();
-	if (slot->holds > 0)
-		proc_exit(0);
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+	long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when) + 1;
+
+	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(ms, MAX_SLEEP_MS),
+			  PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
 }
 
 /*
- * Sleeps until a time, but for long enough that what ends together is one
- * sweep; if the latch is set meanwhile, only for that long.
+ * The first sweep finds out whether there is anything to do here. Events are sent
+ * whenever a commit sets the latch; sweeps keep a distance, so that leases that end
+ * together are one.
  */
-static void
-sleep_until(TimestampTz next)
-{
-	TimestampTz soonest = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIN_SLEEP_MS);
-	TimestampTz latest = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_SLEEP_MS);
-	TimestampTz until = Min(Max(next, soonest), latest);
-	TimestampTz now;
-
-	while ((now = GetCurrentTimestamp()) < until)
-	{
-		int events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							   TimestampDifferenceMilliseconds(now, until) + 1, PG_WAIT_EXTENSION);
-
-		if (events & WL_LATCH_SET)
-		{
-			ResetLatch(MyLatch);
-			until = soonest;
-		}
-		serve_interrupts();
-	}
-}
-
 static void
 work(void)
 {
-	bool first = true;
+	TimestampTz next_sweep;
+	TimestampTz soonest_sweep;
 	TimestampTz next_purge = 0;
+	bool first = true;
 
 	for (;;)
 	{
-		TimestampTz next;
-
-		serve_interrupts();
 		pg_atomic_write_u64(&slot->next_wakeup, PG_INT64_MAX);
+		pg_atomic_write_u32(&slot->sweep, 0);
 		pg_memory_barrier();
-		next = sweep(first);
+		next_sweep = sweep(first);
+		if (first)
+			publisher_start(slot);
 		first = false;
 		next_purge = purge(next_purge);
-		pg_atomic_write_u64(&slot->next_wakeup, Max(next, 0));
-		sleep_until(Min(next, next_purge));
+		soonest_sweep = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIN_SLEEP_MS);
+		next_sweep = Min(Max(Min(next_sweep, next_purge), soonest_sweep),
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_SLEEP_MS));
+		pg_atomic_write_u64(&slot->next_wakeup, next_sweep);
+
+		while (GetCurrentTimestamp() < next_sweep)
+		{
+			serve_interrupts();
+			publisher_run(slot);
+			if (pg_atomic_read_u32(&slot->sweep))
+				next_sweep = soonest_sweep;
+			sleep_until(next_sweep);
+		}
+		serve_interrupts();
+		publisher_run(slot);
 	}
 }
 

@@ -228,8 +228,7 @@ sub new
 	my ($class, $node, $dbname, $channel) = @_;
 	my $self = $class->SUPER::new($node, $dbname);
 
-	$self->{payloads} = [];
-	$self->{told} = 0;
+	@$self{qw(node dbname payloads told)} = ($node, $dbname, [], 0);
 	$channel //= 'presence';
 	$self->query("LISTEN $channel");
 	return $self;
@@ -237,6 +236,18 @@ sub new
 
 # All payloads so far; what was committed before the call is among them.
 sub payloads
+{
+	my ($self) = @_;
+
+	# a worker sends what is in its queue a moment after the commit
+	$self->{node}->poll_query_until($self->{dbname},
+		'SELECT coalesce(queued, 0) = 0 FROM presence.stats')
+	  or die 'events stay in the queue';
+	return $self->arrived;
+}
+
+# All payloads that have come by now.
+sub arrived
 {
 	my ($self) = @_;
 

@@ -96,7 +96,7 @@ for my $version (@versions)
 my $library = $node->config_data('--pkglibdir') . '/presence.so';
 SKIP:
 {
-	skip "$library is not ours to replace", 7 unless -w $library && -w $node->config_data('--pkglibdir');
+	skip "$library is not ours to replace", 8 unless -w $library && -w $node->config_data('--pkglibdir');
 	my $plain = presence_node('upgrade_plain', plain => 1);
 
 	for my $server ($node, $plain)
