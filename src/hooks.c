@@ -55,14 +55,28 @@ static bool
 may_create_databases(void)
 {
 	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
-	bool may = superuser();
+	bool may = false;
 
 	if (HeapTupleIsValid(tuple))
 	{
-		may |= ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
 		ReleaseSysCache(tuple);
 	}
 	return may;
+}
+
+static bool
+is_template(Oid dboid)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
+	bool template = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		template = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+		ReleaseSysCache(tuple);
+	}
+	return template;
 }
 
 /* The database that a command needs to itself; invalid if none, or if the user may not. */
@@ -91,7 +105,8 @@ database_needed(Node *statement)
 	dboid = name ? get_database_oid(name, true) : InvalidOid;
 	if (!OidIsValid(dboid) || dboid == MyDatabaseId)
 		return InvalidOid;
-	if (owns_database(dboid, GetUserId()) || (creates && may_create_databases()))
+	if (owns_database(dboid, GetUserId()) ||
+		(creates && is_template(dboid) && may_create_databases()))
 		return dboid;
 	return InvalidOid;
 }

@@ -45,6 +45,8 @@ worker_state(const DatabaseSlot *slot)
 		case WORKER_WANTED:
 			break;
 	}
+	if (shared_state->launcher_pid == 0)
+		return "none: the launcher does not run (max_worker_processes)";
 	return slot->no_worker_slot ? "waiting for a worker slot (max_worker_processes)" : "starting";
 }
 
