@@ -12,7 +12,9 @@
 
 #include "hooks.h"
 
+#include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -27,6 +29,9 @@
 #include "worker.h"
 
 static ProcessUtility_hook_type next_utility = NULL;
+
+/* The copy of a database: it may have members, and is seen after commit. */
+static Oid created = InvalidOid;
 
 static void
 run(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
@@ -158,7 +163,16 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	else
 		worker_release(dboid);
 	if (IsA(statement, CreatedbStmt))
-		worker_look(get_database_oid(castNode(CreatedbStmt, statement)->dbname, true));
+		created = get_database_oid(castNode(CreatedbStmt, statement)->dbname, true);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
+{
+	if (event == XACT_EVENT_COMMIT && OidIsValid(created))
+		worker_look(created);
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		created = InvalidOid;
 }
 
 void
@@ -166,4 +180,5 @@ hooks_init(void)
 {
 	next_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
+	RegisterXactCallback(at_transaction_end, NULL);
 }
