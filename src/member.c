@@ -58,7 +58,7 @@ lock_member(text *user_id, text *book_id, Member *member)
 	return true;
 }
 
-/* Inserts the presence, unless the user is a member: then false. */
+/* Inserts the presence; if the user is a member, locks it and returns false. */
 static bool
 insert_member(const JoinRequest *join, TimestampTz now, Member *member)
 {
@@ -108,7 +108,7 @@ find_or_insert_member(const JoinRequest *join, TimestampTz now, Member *member, 
 		}
 		CHECK_FOR_INTERRUPTS();
 		if (!lock_member(join->user_id, join->book_id, member))
-			continue; /* it ended meanwhile */
+			continue; /* never: the insert locked it */
 		*liveness = liveness_of(join->user_id, join->book_id, now);
 		if (liveness->rows == 0 || liveness->lease_end > now)
 			return false;

@@ -7,9 +7,8 @@
  * connections opened with all others'. What is left (a presence that is
  * over, another user_info, one connection twice) is done one by one after that.
  *
- * First all presences that are there are locked, then those that are not are
- * inserted, each in the order of the groups, so that two calls can't wait for
- * each other.
+ * Presences are inserted, or locked where they are, in the order of the groups,
+ * so that two calls can't wait for each other.
  *
  * Called by rooms.c, with the store open.
  */
@@ -34,7 +33,6 @@ typedef struct JoinGroup
 	int first; /* in the order of the batch */
 	int n;
 	Member member;
-	bool locked; /* there is a presence, alive or over */
 	bool inserted;
 	bool found; /* inserted, or there and alive */
 } JoinGroup;
@@ -115,15 +113,15 @@ any_group(const JoinGroup *group pg_attribute_unused())
 }
 
 static bool
-not_locked(const JoinGroup *group)
+not_inserted(const JoinGroup *group)
 {
-	return !group->locked;
+	return !group->inserted;
 }
 
 static bool
-alive(const JoinGroup *group)
+found_before(const JoinGroup *group)
 {
-	return group->found;
+	return group->found && !group->inserted;
 }
 
 static Pairs
@@ -160,67 +158,17 @@ row_is_of(SPITupleTable *rows, uint64 nrows, uint64 row, const JoinRequest *firs
 		   compare_text(DatumGetTextPP(store_datum(rows, row, 0)), first->user_id) == 0;
 }
 
-/* Locks the presences there are; of those that are over, the group is not found. */
-static void
-lock_members(JoinBatch *batch, TimestampTz now)
-{
-	Pairs pairs = pairs_of(batch, any_group);
-	Datum lock[] = {pairs.user_ids, pairs.book_ids};
-	Datum look[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), liveness_started()};
-	SPITupleTable *members;
-	SPITupleTable *liveness;
-	uint64 nmembers;
-	uint64 row = 0;
-	bool stand_ins = false;
-
-	nmembers = store_execute(LOCK_MANY, lock, NULL);
-	members = SPI_tuptable;
-	if (nmembers == 0)
-		return;
-	store_execute(LIVENESS_MANY, look, NULL);
-	liveness = SPI_tuptable;
-
-	for (int i = 0; i < pairs.n; i++)
-	{
-		JoinGroup *group = pairs.groups[i];
-		const JoinRequest *first = request(batch, group->first);
-
-		if (!row_is_of(members, nmembers, row, first))
-			continue;
-		group->member =
-			(Member){.id = DatumGetInt64(store_datum(members, row, 2)),
-					 .user_id = first->user_id,
-					 .book_id = first->book_id,
-					 .joined_at = DatumGetTimestampTz(store_datum(members, row, 3)),
-					 .last_active_at = Max(now, DatumGetTimestampTz(store_datum(members, row, 4))),
-					 .is_author = DatumGetBool(store_datum(members, row, 5)),
-					 .user_info = store_jsonb(members, row, 6)};
-		group->locked = true;
-		group->found = DatumGetBool(store_datum(liveness, i, 0));
-		stand_ins |= group->found && DatumGetBool(store_datum(liveness, i, 1));
-		row++;
-	}
-	if (stand_ins)
-	{
-		Pairs found = pairs_of(batch, alive);
-		Datum drop[] = {found.user_ids, found.book_ids};
-
-		store_execute(DROP_STAND_INS_MANY, drop, NULL);
-	}
-}
-
+/* Locks those it does not insert. */
 static void
 insert_members(JoinBatch *batch, TimestampTz now)
 {
-	Pairs pairs = pairs_of(batch, not_locked);
+	Pairs pairs = pairs_of(batch, any_group);
 	Datum *user_infos = palloc(sizeof(Datum) * pairs.n);
 	Datum values[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), 0};
 	SPITupleTable *rows;
 	uint64 nrows;
 	uint64 row = 0;
 
-	if (pairs.n == 0)
-		return;
 	for (int i = 0; i < pairs.n; i++)
 		user_infos[i] = PointerGetDatum(request(batch, pairs.groups[i]->first)->user_info);
 	values[3] = store_jsonb_array(user_infos, pairs.n);
@@ -243,6 +191,54 @@ insert_members(JoinBatch *batch, TimestampTz now)
 		group->inserted = group->found = true;
 		member_tell(MEMBER_ADDED, &group->member, NULL, now);
 		row++;
+	}
+}
+
+/* What the presences that were locked are; of one that is over, the group is not found. */
+static void
+find_members(JoinBatch *batch, TimestampTz now)
+{
+	Pairs pairs = pairs_of(batch, not_inserted);
+	Datum lock[] = {pairs.user_ids, pairs.book_ids};
+	Datum look[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), liveness_started()};
+	SPITupleTable *members;
+	SPITupleTable *liveness;
+	uint64 nmembers;
+	uint64 row = 0;
+	bool stand_ins = false;
+
+	if (pairs.n == 0)
+		return;
+	nmembers = store_execute(MEMBERS_MANY, lock, NULL);
+	members = SPI_tuptable;
+	store_execute(LIVENESS_MANY, look, NULL);
+	liveness = SPI_tuptable;
+
+	for (int i = 0; i < pairs.n; i++)
+	{
+		JoinGroup *group = pairs.groups[i];
+		const JoinRequest *first = request(batch, group->first);
+
+		if (!row_is_of(members, nmembers, row, first))
+			continue;
+		group->member =
+			(Member){.id = DatumGetInt64(store_datum(members, row, 2)),
+					 .user_id = first->user_id,
+					 .book_id = first->book_id,
+					 .joined_at = DatumGetTimestampTz(store_datum(members, row, 3)),
+					 .last_active_at = Max(now, DatumGetTimestampTz(store_datum(members, row, 4))),
+					 .is_author = DatumGetBool(store_datum(members, row, 5)),
+					 .user_info = store_jsonb(members, row, 6)};
+		group->found = DatumGetBool(store_datum(liveness, i, 0));
+		stand_ins |= group->found && DatumGetBool(store_datum(liveness, i, 1));
+		row++;
+	}
+	if (stand_ins)
+	{
+		Pairs found = pairs_of(batch, found_before);
+		Datum drop[] = {found.user_ids, found.book_ids};
+
+		store_execute(DROP_STAND_INS_MANY, drop, NULL);
 	}
 }
 
@@ -320,8 +316,8 @@ members_join(const JoinRequest *joins, int n, TimestampTz now, Joined *joined)
 	if (n == 0)
 		return;
 	make_groups(&batch);
-	lock_members(&batch, now);
 	insert_members(&batch, now);
+	find_members(&batch, now);
 	connect_plain(&batch, now, joined, done);
 
 	for (int g = 0; g < batch.ngroups; g++)

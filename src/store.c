@@ -59,6 +59,11 @@ typedef struct Statement
  */
 #define LEASE_END(c, started) "GREATEST(" c ".expires_at, " started PLUS c ".ttl)"
 
+/* Inserts and returns, or locks the open presence that is there and returns nothing. */
+#define OR_LOCK                                                                                    \
+	" ON CONFLICT (user_id, book_id) WHERE left_at IS NULL"                                        \
+	" DO UPDATE SET left_at = excluded.left_at WHERE false"
+
 /* Open presence p, seen at a time: true also while it has no connection to go by. */
 /* clang-format off */
 #define ALIVE(at, started) \
@@ -70,8 +75,7 @@ static const Statement statements[NUM_STATEMENTS] = {
 	[INSERT_PRESENCE] = {false, 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, JSONBOID},
 		"INSERT INTO presence.room_presence AS p"
 		" (user_id, book_id, joined_at, last_active_at, is_author, user_info)"
-		" VALUES ($1, $2, $3, $3, $4, $5)"
-		" ON CONFLICT (user_id, book_id) WHERE left_at IS NULL DO NOTHING"
+		" VALUES ($1, $2, $3, $3, $4, $5)" OR_LOCK
 		" RETURNING p.id"},
 	[LOCK_PRESENCE] = {false, 2, {TEXTOID, TEXTOID},
 		"SELECT p.id, p.joined_at, p.last_active_at, p.is_author, p.user_info"
@@ -140,16 +144,15 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" (user_id, book_id, joined_at, last_active_at, user_info)"
 		" SELECT d.user_id, d.book_id, $3, $3, d.user_info"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($4))"
-		" WITH ORDINALITY AS d(user_id, book_id, user_info, n) ORDER BY d.n"
-		" ON CONFLICT (user_id, book_id) WHERE left_at IS NULL DO NOTHING"
+		" WITH ORDINALITY AS d(user_id, book_id, user_info, n) ORDER BY d.n" OR_LOCK
 		" RETURNING p.user_id, p.book_id, p.id"},
-	[LOCK_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
+	[MEMBERS_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
 		"SELECT p.user_id, p.book_id, p.id, p.joined_at, p.last_active_at, p.is_author,"
 		" p.user_info"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
 		" JOIN presence.room_presence AS p ON p.user_id" EQ "d.user_id"
 		" AND p.book_id" EQ "d.book_id"
-		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id FOR NO KEY UPDATE OF p"},
+		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id"},
 	[LIVENESS_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT (pg_catalog.max(" LEASE_END("c", "$4") ")" GT "$3) IS NOT FALSE,"
 		" COALESCE(pg_catalog.bool_or(c.stand_in IS NOT NULL), false)"

@@ -33,7 +33,7 @@ typedef enum StatementId
 	TOUCH,
 	/* many presences */
 	INSERT_MANY,
-	LOCK_MANY,
+	MEMBERS_MANY,
 	LIVENESS_MANY,
 	DROP_STAND_INS_MANY,
 	CONNECT_MANY,

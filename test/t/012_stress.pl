@@ -9,7 +9,7 @@ use Test::More;
 
 use PresenceTest;
 
-my $duration = $ENV{PRESENCE_STRESS_SECONDS} // 20;
+my $duration = $ENV{PRESENCE_STRESS_SECONDS} // 10;
 my $node = presence_node('stress', conf => "max_connections = 80\ndeadlock_timeout = '20ms'");
 $node->safe_psql('postgres', "SELECT presence.join_room('first', 'start', ttl => '1 h')");
 wait_for_worker($node, 'postgres');

@@ -40,7 +40,6 @@ my %scripts = (
 			ARRAY(SELECT 'u' || i FROM generate_series(1, 8) AS i ORDER BY i * :tab % 5, i),
 			array_fill('r' || :room, ARRAY[8]), array_fill('t' || :tab, ARRAY[8]), NULL, '1 s');} ],
 	sweep => [ 1, 'SELECT presence.sweep();' ],
-	forget => [ 1, "SELECT presence.forget_user('u' || :user);" ],
 	rollback => [ 5, qq{BEGIN;
 		SELECT presence.join_room($who, 't' || :tab);
 		SELECT presence.leave_room($who, 't' || :tab);
