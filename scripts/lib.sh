@@ -8,41 +8,75 @@ as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# With su and no dash, a root's PATH lacks useradd and runuser.
+PATH=$PATH:/usr/sbin:/sbin
+
+is_installed() {
+	dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
+}
+
+# apt ARGUMENT...: apt-get, which says something only if it fails.
+apt() {
+	local log
+	log=$(mktemp)
+	if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		return 1
+	fi
+	rm -f "$log"
+}
+
+# The package lists, once a run.
+apt_updated=''
+update_packages() {
+	[ -z "$apt_updated" ] || return 0
+	apt update
+	apt_updated=1
+}
+
 # need_packages PACKAGE...: installs those of Debian's or Ubuntu's packages that are missing.
 need_packages() {
 	local missing=() package
 	for package in "$@"; do
-		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
-			missing+=("$package")
+		is_installed "$package" || missing+=("$package")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	say "installing ${missing[*]} (a minute or two)"
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+	update_packages
+	apt install -y --no-install-recommends "${missing[@]}"
+}
+
+newest_postgres() {
+	apt-cache search --names-only '^postgresql-server-dev-[0-9]+$' |
+		sed -n 's/^postgresql-server-dev-\([0-9]*\) .*/\1/p' | sort -n | tail -1
 }
 
 # need_postgres: the newest PostgreSQL packaged here, with headers, unless
-# PG_CONFIG names another. Sets PG_CONFIG. The package's own cluster is not touched,
-# nor made where there is none.
+# PG_CONFIG names another. Sets PG_CONFIG. No cluster of the package's is touched or made:
+# a server that is installed here is told not to make one.
 need_postgres() {
+	local version no_cluster=/etc/postgresql-common/createcluster.d/presence.conf
 	need_packages build-essential libssl-dev
-	if [ -n "${PG_CONFIG:-}" ]; then return 0; fi
-	local version
-	version=$(apt-cache search --names-only '^postgresql-server-dev-[0-9]+$' |
-		sed -n 's/^postgresql-server-dev-\([0-9]*\) .*/\1/p' | sort -n | tail -1)
+	[ -z "${PG_CONFIG:-}" ] || return 0
+	version=$(newest_postgres)
 	if [ -z "$version" ]; then
-		as_root apt-get update -qq >&2
-		version=$(apt-cache search --names-only '^postgresql-server-dev-[0-9]+$' |
-			sed -n 's/^postgresql-server-dev-\([0-9]*\) .*/\1/p' | sort -n | tail -1)
+		update_packages
+		version=$(newest_postgres)
 	fi
-	if ! dpkg-query -W -f '${Status}' "postgresql-$version" 2>/dev/null | grep -q 'ok installed'; then
+	if [ -z "$version" ]; then
+		say "there is no package postgresql-server-dev-NN here; set PG_CONFIG"
+		return 1
+	fi
+	if ! is_installed "postgresql-$version"; then
 		need_packages postgresql-common
-		as_root mkdir -p /etc/postgresql-common/createcluster.d
-		echo 'create_main_cluster = false' |
-			as_root tee /etc/postgresql-common/createcluster.d/presence.conf >/dev/null
-		need_packages "postgresql-$version"
-		as_root rm -f /etc/postgresql-common/createcluster.d/presence.conf
+		as_root mkdir -p "$(dirname $no_cluster)"
+		echo 'create_main_cluster = false' | as_root tee $no_cluster >/dev/null
+		need_packages "postgresql-$version" || {
+			as_root rm -f $no_cluster
+			return 1
+		}
+		as_root rm -f $no_cluster
 	fi
 	need_packages "postgresql-server-dev-$version"
 	PG_CONFIG=/usr/lib/postgresql/$version/bin/pg_config
@@ -84,4 +118,19 @@ server_user() {
 # as_server COMMAND...: as that user.
 as_server() {
 	if [ "$(id -u)" = 0 ]; then runuser -u "$(server_user)" -- "$@"; else "$@"; fi
+}
+
+# kill_servers SIGNAL DIR: all servers whose program is under a directory; false if there are none.
+kill_servers() {
+	local exe found=1
+	for exe in /proc/[0-9]*/exe; do
+		case $(readlink "$exe" 2>/dev/null) in
+			"$2"/*/postgres*)
+				found=0
+				exe=${exe#/proc/}
+				kill "-$1" "${exe%/exe}" 2>/dev/null || true
+				;;
+		esac
+	done
+	return $found
 }

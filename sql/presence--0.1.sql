@@ -469,8 +469,9 @@ COMMENT ON FUNCTION presence.grant_app(regrole) IS
 'Gives a role what an application server needs: rooms, history, Pusher,
 forgetting. No table, no secret. Must be called by the extension''s owner.';
 COMMENT ON FUNCTION presence.grant_gateway(regrole) IS
-'Gives a role what a gateway needs: grant_app, the batch functions, sweep, and
-the apps with their secrets. Must be called by the extension''s owner.';
+'Gives a role what a gateway needs: grant_app, the batch functions, sweep,
+presence.online with its presence ids, and the apps with their secrets. Must
+be called by the extension''s owner.';
 COMMENT ON FUNCTION presence.grant_monitor(regrole) IS
 'Gives a role the views and the functions that read. Must be called by the
 extension''s owner.';

@@ -37,6 +37,9 @@ static const char read_functions[] = "presence.room_members, presence.member_cou
 static const char gateway_functions[] = "presence.join_rooms, presence.drop_connections, "
 										"presence.touch, presence.sweep, presence.pusher_apps";
 
+/* Its list of a room's members has their presence ids. */
+static const char gateway_views[] = "presence.online";
+
 static const char monitor_functions[] = "presence.liveness, presence.statistics";
 static const char monitor_views[] = "presence.online, presence.rooms, presence.stats";
 
@@ -91,6 +94,8 @@ presence_grant_gateway(PG_FUNCTION_ARGS)
 	grant("EXECUTE", "FUNCTION", app_functions, role);
 	grant("EXECUTE", "FUNCTION", read_functions, role);
 	grant("EXECUTE", "FUNCTION", gateway_functions, role);
+	grant("EXECUTE", "FUNCTION", "presence.liveness", role);
+	grant("SELECT", "TABLE", gateway_views, role);
 	end_grants();
 	PG_RETURN_VOID();
 }

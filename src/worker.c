@@ -95,7 +95,10 @@ take_slot(Oid dboid)
 	}
 	LWLockRelease(shared_state->lock);
 	if (taken)
+	{
 		on_shmem_exit(leave_slot, 0);
+		shared_wake_launcher(); /* it starts one after the other */
+	}
 	return taken;
 }
 

@@ -39,7 +39,7 @@ $ENV{PGHOST} = $dir;
 $ENV{PGUSER} = 'postgres';
 delete $ENV{PGDATABASE};
 $ENV{PATH} = "$dir/bin:$bindir:$ENV{PATH}";
-my $make = qx(command -v make);
+my $make = qx(sh -c 'command -v make');
 chomp $make;
 system("$bindir/initdb -D $dir/data -U postgres -A trust -N >/dev/null") == 0 or die 'initdb';
 system("printf '%s\\n' \"unix_socket_directories = '$dir'\" \"listen_addresses = ''\" >>$dir/data/postgresql.conf");

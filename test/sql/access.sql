@@ -1,4 +1,5 @@
 -- Who may do what.
+TRUNCATE presence.room_presence, presence.connection, presence.pusher_app;
 CREATE ROLE presence_test_app;
 CREATE ROLE presence_test_gateway;
 CREATE ROLE presence_test_monitor;

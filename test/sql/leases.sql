@@ -1,4 +1,5 @@
 -- Leases: heartbeats, sweep(at), linger, batches of connections.
+TRUNCATE presence.room_presence, presence.connection, presence.pusher_app;
 SET TimeZone = 'UTC';
 SELECT connection AS a1, joined_at AS t FROM presence.join_room('ann', 'b', 'tab-1') \gset
 SELECT connection AS a2, last_active_at AS t2 FROM presence.join_room('ann', 'b', 'tab-2', ttl => '1 h') \gset

@@ -130,6 +130,8 @@ wait_for_worker($node, 'd');
 quick(QUICK, 'CREATE DATABASE from template1',
 	sub { $node->safe_psql('postgres', 'CREATE DATABASE plain') });
 
+$node->safe_psql('postgres', 'DROP DATABASE plain');
+
 # Several at once
 expires('postgres', 'postgres has a worker as well');
 my %pids = map { $_ => worker_pid($node, $_) } qw(postgres b c d);
@@ -146,12 +148,14 @@ $node->safe_psql('d', 'SELECT FROM presence.stats');
 wait_for_worker($node, 'd');
 pass('a worker comes when one may connect again');
 
-# After a restart the members of a database that nobody uses expire all the same.
-$node->safe_psql($_, "SELECT presence.join_room('cy', 'restart', ttl => '1 s')") for qw(postgres b c d);
+# After a restart each database has its worker again, though nobody uses it,
 quick(QUICK, 'fast shutdown', sub { $node->stop('fast') });
 $node->start;
 quick(5, 'all workers are there after a restart',
 	sub { wait_for_worker($node, $_) for qw(postgres b c d) });
+# and its members expire.
+$node->safe_psql($_, "SELECT presence.join_room('cy', 'restart', ttl => '1 s')") for qw(postgres b c d);
+$node->restart;
 for my $dbname (qw(postgres b c d))
 {
 	ok($node->poll_query_until($dbname,
