@@ -59,7 +59,10 @@ sub check
 		check("src/store.c [$name]", $sql);
 		$found++;
 	}
-	die "only $found statements" if $found < 20;
+	open my $header, '<', 'src/store.h' or die $!;
+	my ($names) = <$header> =~ /enum StatementId\s*\{(.*?)NUM_STATEMENTS/s;
+	my $declared = () = $names =~ /^\t[A-Z_]+,/mg;
+	die "$found statements, but $declared names" if $found != $declared;
 }
 
 for my $script (glob 'sql/presence--*.sql')

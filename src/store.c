@@ -140,6 +140,48 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" FROM pg_catalog.unnest($1) AS h(id)"
 		" WHERE NOT EXISTS (SELECT FROM known AS k WHERE k.id" EQ "h.id)"},
 
+	[INSERT_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, JSONBARRAYOID},
+		"INSERT INTO presence.room_presence AS p"
+		" (user_id, book_id, joined_at, last_active_at, user_info)"
+		" SELECT d.user_id, d.book_id, $3, $3, d.user_info"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($4))"
+		" WITH ORDINALITY AS d(user_id, book_id, user_info, n) ORDER BY d.n" OR_LOCK
+		" RETURNING p.user_id, p.book_id, p.id"},
+	[MEMBERS_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
+		"SELECT p.user_id, p.book_id, p.id, p.joined_at, p.last_active_at, p.is_author,"
+		" p.user_info"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
+		" JOIN presence.room_presence AS p ON p.user_id" EQ "d.user_id"
+		" AND p.book_id" EQ "d.book_id"
+		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id"},
+	[LIVENESS_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT (pg_catalog.max(" LEASE_END("c", "$4") ")" GT "$3) IS NOT FALSE,"
+		" COALESCE(pg_catalog.bool_or(c.stand_in IS NOT NULL), false)"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+		" WITH ORDINALITY AS d(user_id, book_id, n)"
+		" LEFT JOIN presence.connection AS c ON c.book_id" EQ "d.book_id"
+		" AND c.user_id" EQ "d.user_id GROUP BY d.n ORDER BY d.n"},
+	[DROP_STAND_INS_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
+		"DELETE FROM presence.connection AS c"
+		" USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
+		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
+		" AND c.stand_in IS NOT NULL"},
+	[CONNECT_MANY] = {false, 7,
+		{TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INTERVALOID, TIMESTAMPTZOID,
+		 TIMESTAMPTZOID},
+		"INSERT INTO presence.connection AS c (user_id, book_id, connection_id,"
+		" presence_id, ttl, last_active_at, expires_at)"
+		" SELECT d.user_id, d.book_id, d.connection_id, d.presence_id, $5, $6, $7"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+		" pg_catalog.unnest($4)) WITH ORDINALITY"
+		" AS d(user_id, book_id, connection_id, presence_id, n) ORDER BY d.n"
+		" ON CONFLICT (book_id, user_id, connection_id) DO UPDATE SET"
+		" id = CASE WHEN c.stand_in IS NULL AND c.presence_id" EQ "excluded.presence_id"
+		" THEN c.id ELSE excluded.id END,"
+		" presence_id = excluded.presence_id, ttl = excluded.ttl,"
+		" last_active_at = excluded.last_active_at,"
+		" expires_at = excluded.expires_at, stand_in = excluded.stand_in"
+		" RETURNING c.id"},
 	[LOCK_BY_HANDLE] = {false, 1, {INT8ARRAYOID},
 		"SELECT p.book_id, p.user_id, p.id FROM presence.room_presence AS p"
 		" JOIN (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
