@@ -37,13 +37,16 @@ ifneq ($(V),1)
 .SILENT:
 endif
 
-.PHONY: demo test lint format help
+.PHONY: demo test bench lint format help
 
 demo:
 	scripts/demo
 
 test:
 	scripts/test
+
+bench:
+	bench/run
 
 lint:
 	scripts/lint
@@ -57,5 +60,6 @@ help:
 	echo 'make installcheck  test it on a running server of that PostgreSQL'
 	echo 'make demo          see it work, on a private PostgreSQL'
 	echo 'make test          all tests, on private PostgreSQLs'
+	echo 'make bench         speed, beside what one would do instead (QUICK=1: less of it)'
 	echo 'make lint          what compilers and checkers say of the code'
 	echo 'make format        lay out the C code'

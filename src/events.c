@@ -180,7 +180,7 @@ before_commit(void)
 			outcome.dropped = true;
 			break;
 		case QUEUE_CLOSED:
-			dlist_foreach(iter, &pending->events)
+			dlist_foreach (iter, &pending->events)
 				event_notify(dlist_container(QueuedEvent, node, iter.cur),
 							 pg_atomic_add_fetch_u64(&slot->seq, 1));
 			break;

@@ -67,7 +67,7 @@ publisher_take(DatabaseSlot *slot, dlist_head *events)
 	/* what this transaction depends on is in the ring */
 	drain(slot);
 	old = MemoryContextSwitchTo(publisher_context);
-	dlist_foreach_modify(iter, events)
+	dlist_foreach_modify (iter, events)
 	{
 		QueuedEvent *event = dlist_container(QueuedEvent, node, iter.cur);
 		QueuedEvent *mine = palloc(sizeof(QueuedEvent));
@@ -114,7 +114,7 @@ publish_batch(DatabaseSlot *slot)
 	if (resyncs != slot->resyncs_sent)
 		Async_Notify(presence_channel,
 					 psprintf("{\"event\":\"resync\",\"seq\":" UINT64_FORMAT "}", ++seq));
-	dlist_foreach_modify(iter, &waiting)
+	dlist_foreach_modify (iter, &waiting)
 	{
 		QueuedEvent *event = dlist_container(QueuedEvent, node, iter.cur);
 
@@ -138,7 +138,7 @@ publish_batch(DatabaseSlot *slot)
 
 	pg_atomic_write_u64(&slot->seq, seq);
 	slot->resyncs_sent = resyncs;
-	dlist_foreach_modify(iter, &sent)
+	dlist_foreach_modify (iter, &sent)
 		forget_event(slot, dlist_container(QueuedEvent, node, iter.cur));
 	return more;
 }

@@ -119,7 +119,8 @@ append_all(DatabaseSlot *slot, dlist_head *events, uint64 size, uint64 n)
 		return QUEUE_CLOSED;
 	if (size > ring->size - (ring->head - ring->tail))
 		return QUEUE_FULL;
-	dlist_foreach(iter, events) append_entry(ring, dlist_container(QueuedEvent, node, iter.cur));
+	dlist_foreach (iter, events)
+		append_entry(ring, dlist_container(QueuedEvent, node, iter.cur));
 	pg_atomic_fetch_add_u64(&slot->unpublished, (int64) n);
 	return QUEUE_APPENDED;
 }
@@ -132,7 +133,7 @@ queue_append(DatabaseSlot *slot, dlist_head *events, uint32 *generation)
 	uint64 n = 0;
 	dlist_iter iter;
 
-	dlist_foreach(iter, events)
+	dlist_foreach (iter, events)
 	{
 		QueuedEvent *event = dlist_container(QueuedEvent, node, iter.cur);
 		EntryHeader header;
