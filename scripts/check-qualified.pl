@@ -50,7 +50,7 @@ sub check
 	my ($table) = $source =~ /statements\[NUM_STATEMENTS\] = \{\n(.*?)\n\};/s or die 'no statements';
 	$table =~ s/\/\*.*?\*\///gs;
 	my $found = 0;
-	while ($table =~ /\[(\w+)\] = \{(?:true|false), \d+,\s*\{[^}]*\},(.*?)\},(?=\s*(?:\[|\z))/gs)
+	while ($table =~ /\[(\w+)\] = \{(?:true|false), "\w*", \d+,\s*\{[^}]*\},(.*?)\},(?=\s*(?:\[|\z))/gs)
 	{
 		my ($name, $sql) = ($1, $2);
 		$sql =~ s/\b(EQ|LT|LE|GT|PLUS|MINUS)\b/" OPERATOR(pg_catalog.x) "/g;

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -52,8 +53,14 @@ presence_pusher_app_check(PG_FUNCTION_ARGS)
 	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	for (int column = 1; column <= 3; column++)
 	{
+		TupleDesc tupdesc = trigger->tg_relation->rd_att;
 		bool isnull;
-		Datum value = SPI_getbinval(row, trigger->tg_relation->rd_att, column, &isnull);
+		Datum value;
+
+		if (tupdesc->natts < 3 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("pusher_app_check is for columns of type text")));
+		value = SPI_getbinval(row, trigger->tg_relation->rd_att, column, &isnull);
 
 		if (isnull)
 			null_argument(SPI_fname(trigger->tg_relation->rd_att, column));

@@ -40,7 +40,8 @@
 
 typedef struct Statement
 {
-	bool read_only; /* runs with the caller's snapshot */
+	bool read_only;      /* runs with the caller's snapshot */
+	const char *columns; /* of the result, a letter each: type_of() */
 	int nargs;
 	Oid args[MAX_ARGS];
 	const char *sql;
@@ -72,27 +73,27 @@ typedef struct Statement
 	" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id) IS NOT FALSE"
 
 static const Statement statements[NUM_STATEMENTS] = {
-	[INSERT_PRESENCE] = {false, 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, JSONBOID},
+	[INSERT_PRESENCE] = {false, "i", 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, JSONBOID},
 		"INSERT INTO presence.room_presence AS p"
 		" (user_id, book_id, joined_at, last_active_at, is_author, user_info)"
 		" VALUES ($1, $2, $3, $3, $4, $5)" OR_LOCK
 		" RETURNING p.id"},
-	[LOCK_PRESENCE] = {false, 2, {TEXTOID, TEXTOID},
+	[LOCK_PRESENCE] = {false, "izzbj", 2, {TEXTOID, TEXTOID},
 		"SELECT p.id, p.joined_at, p.last_active_at, p.is_author, p.user_info"
 		" FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.book_id" EQ "$2 AND p.left_at IS NULL"
 		" FOR NO KEY UPDATE"},
-	[UPDATE_MEMBER] = {false, 4, {TEXTOID, INT8OID, BOOLOID, JSONBOID},
+	[UPDATE_MEMBER] = {false, "", 4, {TEXTOID, INT8OID, BOOLOID, JSONBOID},
 		"UPDATE presence.room_presence AS p SET is_author = $3, user_info = $4"
 		" WHERE p.book_id" EQ "$1 AND p.id" EQ "$2"},
-	[CLOSE_PRESENCE] = {false, 5, {TEXTOID, INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID},
+	[CLOSE_PRESENCE] = {false, "z", 5, {TEXTOID, INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID},
 		"UPDATE presence.room_presence AS p"
 		" SET left_at = GREATEST($3, p.joined_at), leave_reason = $4,"
 		" last_active_at = GREATEST($5, p.last_active_at)"
 		" WHERE p.book_id" EQ "$1 AND p.id" EQ "$2"
 		" RETURNING p.left_at"},
 
-	[CONNECT] = {false, 8,
+	[CONNECT] = {false, "i", 8,
 		{TEXTOID, TEXTOID, TEXTOID, INT8OID, INTERVALOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
 		"INSERT INTO presence.connection AS c (book_id, user_id, connection_id,"
 		" presence_id, ttl, last_active_at, expires_at, stand_in)"
@@ -104,29 +105,29 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" last_active_at = excluded.last_active_at,"
 		" expires_at = excluded.expires_at, stand_in = excluded.stand_in"
 		" RETURNING c.id"},
-	[DISCONNECT] = {false, 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	[DISCONNECT] = {false, "zzt", 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
 		" AND c.stand_in IS NULL"
 		" RETURNING " LEASE_END("c", "$4") ", c.last_active_at, c.stand_in"},
-	[DISCONNECT_ALL] = {false, 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	[DISCONNECT_ALL] = {false, "zzt", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2"
 		" RETURNING " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in"},
-	[DROP_STAND_INS] = {false, 2, {TEXTOID, TEXTOID},
+	[DROP_STAND_INS] = {false, "", 2, {TEXTOID, TEXTOID},
 		"DELETE FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.stand_in IS NOT NULL"},
-	[CONNECTION_STATE] = {false, 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	[CONNECTION_STATE] = {false, "zzt", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
 		"SELECT " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in"
 		" FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2"},
-	[TOUCH_ROOM] = {false, 5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[TOUCH_ROOM] = {false, "", 5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"UPDATE presence.connection AS c"
 		" SET last_active_at = $4, expires_at = $4" PLUS "c.ttl"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
 		" AND c.stand_in IS NULL AND " LEASE_END("c", "$5") GT "$4"},
 	/* what another transaction holds locked is touched by it, or going: nobody waits for it */
-	[TOUCH] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[TOUCH] = {false, "a", 3, {INT8ARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"WITH known AS MATERIALIZED (SELECT c.id FROM presence.connection AS c"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL AND " LEASE_END("c", "$3") GT "$2),"
 		" free AS (SELECT c.book_id, c.user_id, c.connection_id FROM presence.connection AS c"
@@ -140,33 +141,33 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" FROM pg_catalog.unnest($1) AS h(id)"
 		" WHERE NOT EXISTS (SELECT FROM known AS k WHERE k.id" EQ "h.id)"},
 
-	[INSERT_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, JSONBARRAYOID},
+	[INSERT_MANY] = {false, "tti", 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, JSONBARRAYOID},
 		"INSERT INTO presence.room_presence AS p"
 		" (user_id, book_id, joined_at, last_active_at, user_info)"
 		" SELECT d.user_id, d.book_id, $3, $3, d.user_info"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($4))"
 		" WITH ORDINALITY AS d(user_id, book_id, user_info, n) ORDER BY d.n" OR_LOCK
 		" RETURNING p.user_id, p.book_id, p.id"},
-	[MEMBERS_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
+	[MEMBERS_MANY] = {false, "ttizzbj", 2, {TEXTARRAYOID, TEXTARRAYOID},
 		"SELECT p.user_id, p.book_id, p.id, p.joined_at, p.last_active_at, p.is_author,"
 		" p.user_info"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
 		" JOIN presence.room_presence AS p ON p.user_id" EQ "d.user_id"
 		" AND p.book_id" EQ "d.book_id"
 		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id"},
-	[LIVENESS_MANY] = {false, 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[LIVENESS_MANY] = {false, "bb", 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT (pg_catalog.max(" LEASE_END("c", "$4") ")" GT "$3) IS NOT FALSE,"
 		" COALESCE(pg_catalog.bool_or(c.stand_in IS NOT NULL), false)"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
 		" WITH ORDINALITY AS d(user_id, book_id, n)"
 		" LEFT JOIN presence.connection AS c ON c.book_id" EQ "d.book_id"
 		" AND c.user_id" EQ "d.user_id GROUP BY d.n ORDER BY d.n"},
-	[DROP_STAND_INS_MANY] = {false, 2, {TEXTARRAYOID, TEXTARRAYOID},
+	[DROP_STAND_INS_MANY] = {false, "", 2, {TEXTARRAYOID, TEXTARRAYOID},
 		"DELETE FROM presence.connection AS c"
 		" USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
 		" AND c.stand_in IS NOT NULL"},
-	[CONNECT_MANY] = {false, 7,
+	[CONNECT_MANY] = {false, "i", 7,
 		{TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INTERVALOID, TIMESTAMPTZOID,
 		 TIMESTAMPTZOID},
 		"INSERT INTO presence.connection AS c (user_id, book_id, connection_id,"
@@ -182,26 +183,26 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" last_active_at = excluded.last_active_at,"
 		" expires_at = excluded.expires_at, stand_in = excluded.stand_in"
 		" RETURNING c.id"},
-	[LOCK_BY_HANDLE] = {false, 1, {INT8ARRAYOID},
+	[LOCK_BY_HANDLE] = {false, "tti", 1, {INT8ARRAYOID},
 		"SELECT p.book_id, p.user_id, p.id FROM presence.room_presence AS p"
 		" JOIN (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL) AS d"
 		" ON d.book_id" EQ "p.book_id AND d.presence_id" EQ "p.id"
 		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id FOR NO KEY UPDATE OF p"},
-	[DROP_HANDLES] = {false, 1, {INT8ARRAYOID},
+	[DROP_HANDLES] = {false, "", 1, {INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
-	[LINGER_HANDLES] = {false, 3, {INT8ARRAYOID, TIMESTAMPTZOID, INTERVALOID},
+	[LINGER_HANDLES] = {false, "", 3, {INT8ARRAYOID, TIMESTAMPTZOID, INTERVALOID},
 		"UPDATE presence.connection AS c"
 		" SET expires_at = $2" PLUS "$3, ttl = $3, stand_in = 'left'"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
-	[LOCK_EXPIRED] = {false, 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID},
-		"SELECT p.book_id, p.user_id, p.id"
-		" FROM (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
-		" WHERE " LEASE_END("c", "$2") LE "$1 LIMIT $3) AS d"
+	/* the limit is of what could be locked; a presence may come more than once */
+	[LOCK_EXPIRED] = {false, "tti", 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID},
+		"SELECT p.book_id, p.user_id, p.id FROM presence.connection AS c"
 		" JOIN presence.room_presence AS p"
-		" ON p.book_id" EQ "d.book_id AND p.id" EQ "d.presence_id"
-		" WHERE p.left_at IS NULL FOR NO KEY UPDATE OF p SKIP LOCKED"},
-	[DROP_EXPIRED] = {false, 5, {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+		" ON p.book_id" EQ "c.book_id AND p.id" EQ "c.presence_id"
+		" WHERE " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL"
+		" LIMIT $3 FOR NO KEY UPDATE OF p SKIP LOCKED"},
+	[DROP_EXPIRED] = {false, "ttiztz", 5, {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 		"WITH dropped AS (DELETE FROM presence.connection AS c"
 		" USING (SELECT x.book_id, x.user_id, x.connection_id"
 		" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5))"
@@ -216,11 +217,11 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" SELECT DISTINCT ON (d.book_id, d.presence_id) d.book_id, d.user_id, d.presence_id,"
 		" d.lease_end, COALESCE(d.stand_in, 'timeout'), d.last_active_at FROM dropped AS d"
 		" ORDER BY d.book_id, d.presence_id, d.lease_end DESC"},
-	[DROP_STRAYS] = {false, 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[DROP_STRAYS] = {false, "", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c WHERE " LEASE_END("c", "$2") LE "$1"
 		" AND NOT EXISTS (SELECT FROM presence.room_presence AS p WHERE p.book_id" EQ "c.book_id"
 		" AND p.id" EQ "c.presence_id AND p.left_at IS NULL)"},
-	[CLOSE_UNCONNECTED] = {false, 6,
+	[CLOSE_UNCONNECTED] = {false, "ttijbzt", 6,
 		{TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID,
 		 TIMESTAMPTZARRAYOID},
 		"UPDATE presence.room_presence AS p"
@@ -234,25 +235,25 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id)"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
-	[DISCONNECT_PRESENCES] = {false, 3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+	[DISCONNECT_PRESENCES] = {false, "", 3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c"
 		" USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
 		" AS d(book_id, user_id, presence_id)"
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
 		" AND c.presence_id" EQ "d.presence_id"},
-	[LOCK_ROOM] = {false, 1, {TEXTOID},
+	[LOCK_ROOM] = {false, "i", 1, {TEXTOID},
 		"SELECT p.id FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.user_id FOR UPDATE"},
-	[LOCK_USER] = {false, 1, {TEXTOID},
+	[LOCK_USER] = {false, "i", 1, {TEXTOID},
 		"SELECT p.id FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.book_id FOR UPDATE"},
-	[EMPTY_ROOM] = {false, 2, {TEXTOID, TIMESTAMPTZOID},
+	[EMPTY_ROOM] = {false, "ttijbzt", 2, {TEXTOID, TIMESTAMPTZOID},
 		"UPDATE presence.room_presence AS p"
 		" SET left_at = GREATEST($2, p.joined_at), leave_reason = 'left'"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
-	[ADOPT] = {false, 2, {TIMESTAMPTZOID, INTERVALOID},
+	[ADOPT] = {false, "", 2, {TIMESTAMPTZOID, INTERVALOID},
 		"INSERT INTO presence.connection (book_id, user_id, connection_id,"
 		" presence_id, ttl, last_active_at, expires_at, stand_in)"
 		" SELECT p.book_id, p.user_id, '', p.id, $2, p.last_active_at, $1" PLUS "$2, 'timeout'"
@@ -260,10 +261,10 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" AND NOT EXISTS (SELECT FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id)"
 		" ON CONFLICT DO NOTHING"},
-	[NEXT_EXPIRY] = {false, 1, {TIMESTAMPTZOID},
+	[NEXT_EXPIRY] = {false, "z", 1, {TIMESTAMPTZOID},
 		"SELECT pg_catalog.min(" LEASE_END("c", "$1") ") FROM presence.connection AS c"},
 
-	[ROOM_MEMBERS] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[ROOM_MEMBERS] = {true, "tjbzzni", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at,"
 		" GREATEST(p.last_active_at, c.last_active_at), COALESCE(c.connections, 0), p.id"
 		" FROM presence.room_presence AS p LEFT JOIN (SELECT c.user_id,"
@@ -276,54 +277,54 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
 		" AND (c.expires_at" GT "$2) IS NOT FALSE"
 		" ORDER BY p.joined_at, p.id"},
-	[ROOM_MEMBERS_STANDBY] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[ROOM_MEMBERS_STANDBY] = {true, "tjbzzni", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at, p.last_active_at,"
 		" NULL::pg_catalog.int4, p.id"
 		" FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
 		" ORDER BY p.joined_at, p.id"},
-	[MEMBER_COUNT] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[MEMBER_COUNT] = {true, "n", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT pg_catalog.count(*)::pg_catalog.int4 FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL AND " ALIVE("$2", "$3")},
-	[MEMBER_COUNT_STANDBY] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[MEMBER_COUNT_STANDBY] = {true, "n", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT pg_catalog.count(*)::pg_catalog.int4 FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"},
-	[USER_ROOMS] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[USER_ROOMS] = {true, "tzzb", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.book_id, p.joined_at, GREATEST(p.last_active_at,"
 		" (SELECT pg_catalog.max(c.last_active_at) FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id)), p.is_author"
 		" FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL AND " ALIVE("$2", "$3")
 		" ORDER BY p.joined_at, p.book_id"},
-	[USER_ROOMS_STANDBY] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[USER_ROOMS_STANDBY] = {true, "tzzb", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.book_id, p.joined_at, p.last_active_at, p.is_author"
 		" FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL"
 		" ORDER BY p.joined_at, p.book_id"},
-	[MEMBER_INFO] = {true, 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
+	[MEMBER_INFO] = {true, "j", 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
 		"SELECT p.user_info FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.user_id" EQ "$4 AND p.left_at IS NULL"
 		" AND " ALIVE("$2", "$3")},
-	[MEMBER_INFO_STANDBY] = {true, 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
+	[MEMBER_INFO_STANDBY] = {true, "j", 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
 		"SELECT p.user_info FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.user_id" EQ "$4 AND p.left_at IS NULL"},
-	[LIVENESS] = {true, 4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[LIVENESS] = {true, "nzb", 4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT pg_catalog.count(*) FILTER (WHERE c.stand_in IS NULL AND "
 		LEASE_END("c", "$4") GT "$3)::pg_catalog.int4, pg_catalog.max(c.last_active_at),"
 		" (pg_catalog.max(" LEASE_END( "c", "$4") ")" GT "$3) IS NOT FALSE"
 		" FROM presence.connection AS c WHERE c.user_id" EQ "$1 AND c.book_id" EQ "$2"},
-	[COUNT_OPEN] = {true, 0, {0},
+	[COUNT_OPEN] = {true, "i", 0, {0},
 		"SELECT pg_catalog.count(*) FROM presence.room_presence AS p WHERE p.left_at IS NULL"},
-	[COUNT_CONNECTIONS] = {true, 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[COUNT_CONNECTIONS] = {true, "i", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT pg_catalog.count(*) FROM presence.connection AS c"
 		" WHERE c.stand_in IS NULL AND " LEASE_END("c", "$2") GT "$1"},
-	[MEMBERS_AT] = {true, 2, {TEXTOID, TIMESTAMPTZOID},
+	[MEMBERS_AT] = {true, "tjbzz", 2, {TEXTOID, TIMESTAMPTZOID},
 		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at, p.left_at"
 		" FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.joined_at" LE "$2 AND (p.left_at" GT "$2) IS NOT FALSE"
 		" ORDER BY p.joined_at, p.id"},
 	/* leaves and joins of one instant are summed, so that who hands over counts once */
-	[PEAK_MEMBERS] = {true, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[PEAK_MEMBERS] = {true, "nz", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"WITH stay AS (SELECT GREATEST(p.joined_at, $2) AS joined_at, p.left_at"
 		" FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.joined_at" LT "$3"
@@ -335,36 +336,36 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" SELECT t.members::pg_catalog.int4, t.at FROM total AS t"
 		" ORDER BY t.members DESC, t.at LIMIT 1"},
 	/* $5 is the present: an open stay has lasted until then, not longer */
-	[TIME_IN_ROOM] = {true, 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[TIME_IN_ROOM] = {true, "v", 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT COALESCE(pg_catalog.justify_hours(pg_catalog.sum(s.until" MINUS "s.since)), '0')"
 		" FROM (SELECT GREATEST(p.joined_at, $3) AS since,"
 		" LEAST(COALESCE(p.left_at, $5), $4) AS until FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.book_id" EQ "$2) AS s"
 		" WHERE s.until" GT "s.since"},
 
-	[PURGE] = {false, 1, {TIMESTAMPTZOID},
+	[PURGE] = {false, "", 1, {TIMESTAMPTZOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"},
-	[PURGE_BLOCKS] = {false, 3, {TIMESTAMPTZOID, TIDOID, TIDOID},
+	[PURGE_BLOCKS] = {false, "", 3, {TIMESTAMPTZOID, TIDOID, TIDOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"
 		" AND p.ctid OPERATOR(pg_catalog.>=) $2 AND p.ctid" LT "$3"},
-	[FORGET_USER_PAST] = {false, 1, {TEXTOID},
+	[FORGET_USER_PAST] = {false, "", 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.left_at IS NOT NULL"},
-	[FORGET_USER] = {false, 1, {TEXTOID},
+	[FORGET_USER] = {false, "ttijbzt", 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.user_id" EQ "$1"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
-	[FORGET_BOOK_PAST] = {false, 1, {TEXTOID},
+	[FORGET_BOOK_PAST] = {false, "", 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NOT NULL"},
-	[FORGET_BOOK] = {false, 1, {TEXTOID},
+	[FORGET_BOOK] = {false, "ttijbzt", 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.book_id" EQ "$1"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
 
-	[APP_BY_KEY] = {true, 1, {TEXTOID},
+	[APP_BY_KEY] = {true, "ttt", 1, {TEXTOID},
 		"SELECT a.app_id, a.key, a.secret FROM presence.pusher_app AS a WHERE a.key" EQ "$1"},
-	[APPS] = {true, 0, {0},
+	[APPS] = {true, "ttt", 0, {0},
 		"SELECT a.app_id, a.key, a.secret FROM presence.pusher_app AS a ORDER BY a.app_id"},
 };
 /* clang-format on */
@@ -444,6 +445,53 @@ prepare(StatementId id)
 	return plan;
 }
 
+static Oid
+type_of(char letter)
+{
+	switch (letter)
+	{
+		case 'a':
+			return INT8ARRAYOID;
+		case 'b':
+			return BOOLOID;
+		case 'i':
+			return INT8OID;
+		case 'j':
+			return JSONBOID;
+		case 'n':
+			return INT4OID;
+		case 't':
+			return TEXTOID;
+		case 'v':
+			return INTERVALOID;
+		case 'z':
+			return TIMESTAMPTZOID;
+	}
+	return InvalidOid;
+}
+
+/*
+ * The tables belong to who created the extension, need not be a superuser's, and
+ * can be altered. A column of another type, taken for what it should be, would be
+ * read as an address.
+ */
+static void
+check_columns(const Statement *statement)
+{
+	TupleDesc tupdesc = SPI_tuptable ? SPI_tuptable->tupdesc : NULL;
+	int ncolumns = (int) strlen(statement->columns);
+
+	if (ncolumns == 0)
+		return;
+	for (int i = 0; i < ncolumns; i++)
+		if (tupdesc == NULL || tupdesc->natts != ncolumns ||
+			TupleDescAttr(tupdesc, i)->atttypid != type_of(statement->columns[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("the tables of extension \"presence\" are not as it made them"),
+					 errdetail("Column %d of \"%s\" has another type.", i + 1, statement->sql)));
+}
+
 uint64
 store_execute(StatementId id, Datum *values, const char *nulls)
 {
@@ -461,7 +509,21 @@ store_execute(StatementId id, Datum *values, const char *nulls)
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statements[id].sql,
 			 SPI_result_code_string(result));
+	check_columns(&statements[id]);
 	return SPI_processed;
+}
+
+Datum
+store_datum(SPITupleTable *rows, uint64 row, int column)
+{
+	bool isnull;
+	Datum value = store_value(rows, row, column, &isnull);
+
+	if (isnull)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("the tables of extension \"presence\" are not as it made them"),
+						errdetail("A value is null.")));
+	return value;
 }
 
 Datum

@@ -96,3 +96,19 @@ DELETE FROM presence.pusher_app;
 REVOKE pg_read_all_data FROM presence_test_stranger;
 DROP OWNED BY presence_test_app, presence_test_gateway, presence_test_monitor, presence_test_stranger;
 DROP ROLE presence_test_app, presence_test_gateway, presence_test_monitor, presence_test_stranger;
+-- an owner who alters the tables gets an error, and nobody a crash
+ALTER TABLE presence.pusher_app ALTER secret TYPE integer USING 1;
+INSERT INTO presence.pusher_app VALUES ('1', 'key', 5);
+ALTER TABLE presence.pusher_app DISABLE TRIGGER USER;
+INSERT INTO presence.pusher_app VALUES ('1', 'key', 5);
+\set VERBOSITY terse
+SELECT presence.pusher_auth_signature('1.1', 'x');
+\set VERBOSITY default
+DELETE FROM presence.pusher_app;
+ALTER TABLE presence.pusher_app ENABLE TRIGGER USER;
+ALTER TABLE presence.pusher_app ALTER secret TYPE text COLLATE "C";
+ALTER TABLE presence.room_presence ALTER user_info SET NOT NULL, ALTER joined_at DROP NOT NULL;
+INSERT INTO presence.room_presence (user_id, book_id, joined_at, user_info) VALUES ('ann', 'b', NULL, '{}');
+SELECT presence.leave_room('ann', 'b');
+TRUNCATE presence.room_presence;
+ALTER TABLE presence.room_presence ALTER user_info DROP NOT NULL, ALTER joined_at SET NOT NULL;
