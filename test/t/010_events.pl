@@ -25,7 +25,6 @@ sub told
 	my @expected = split /, /, $expected;
 
 	$one->query($sql) if defined $sql;
-	diag($one->{error}) if defined $sql && $one->{error} =~ /ERROR/;
 	$two->query("SELECT presence.join_room('$mark', 'marks', ttl => '1 day')");
 	return is($listener->news(@expected + 1), join(', ', @expected, "member_added $mark"), $name);
 }
