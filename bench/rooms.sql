@@ -1,5 +1,5 @@
--- Rooms of 10, 100, 1,000 and 10,000 for the reads, the same members in plain, and
--- rooms of 100 with :heartbeats connections in all, to be kept alive.
+-- Rooms of 10, 100, 1,000 and 10,000, the same in plain, and in rooms of 100
+-- :heartbeats connections more, to be kept alive.
 
 SELECT count(*) AS members FROM unnest('{10, 100, 1000, 10000}'::int[]) AS size,
 	presence.join_rooms(ARRAY(SELECT g::text FROM generate_series(1, size) AS g),
@@ -9,6 +9,9 @@ SELECT count(*) AS members FROM unnest('{10, 100, 1000, 10000}'::int[]) AS size,
 
 INSERT INTO plain.room_presence (user_id, book_id, joined_at, last_active_at, user_info)
 SELECT user_id, book_id, joined_at, last_active_at, user_info FROM presence.room_presence;
+
+INSERT INTO plain.connection (book_id, user_id, connection_id, presence_id, ttl, expires_at)
+SELECT book_id, user_id, 'tab-1', id, '1 day', now() + interval '1 day' FROM plain.room_presence;
 
 CREATE TABLE plain.handle (connection bigint);
 INSERT INTO plain.handle SELECT j.connection FROM generate_series(1, :heartbeats / 1000) AS batch,
