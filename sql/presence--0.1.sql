@@ -31,7 +31,7 @@ CREATE TABLE presence.room_presence (
 CREATE UNIQUE INDEX room_presence_open_key
 	ON presence.room_presence (user_id, book_id) WHERE left_at IS NULL;
 CREATE INDEX room_presence_room_idx
-	ON presence.room_presence (book_id) WHERE left_at IS NULL;
+	ON presence.room_presence (book_id, user_id) WHERE left_at IS NULL;
 
 -- Logged, unlike the connections: a handle from before a crash must never name
 -- somebody else's connection after it.
@@ -274,7 +274,7 @@ DECLARE
 	statement text;
 BEGIN
 	FOR statement IN
-		SELECT pg_catalog.format('ALTER %s OWNER TO @extowner@', c.object)
+		SELECT pg_catalog.format('ALTER %s', c.object)
 		FROM (
 			SELECT CASE
 					WHEN d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
@@ -298,7 +298,7 @@ BEGIN
 		) AS c
 		WHERE c.object IS NOT NULL
 	LOOP
-		EXECUTE statement;
+		EXECUTE pg_catalog.concat(statement, ' OWNER TO @extowner@');
 	END LOOP;
 END
 $$;

@@ -207,6 +207,8 @@ after_commit(void)
 		pg_atomic_write_u32(&slot->sweep, 1);
 		wake = true;
 	}
+	if (outcome.appended || outcome.dropped)
+		pg_atomic_write_u32(&slot->publish, 1);
 	if (wake)
 		shared_wake_worker(slot);
 }
@@ -234,11 +236,14 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 			break;
 		case XACT_EVENT_ABORT:
 			if (outcome.appended)
+			{
+				pg_atomic_write_u32(&pending->slot->publish, 1);
 				shared_wake_worker(pending->slot);
+			}
 			forget_all();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			if (!dlist_is_empty(&pending->events))
+			if (!dlist_is_empty(&pending->events) || pending->wake_at != PG_INT64_MAX)
 				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 								errmsg("cannot PREPARE a transaction that has changed who is in a "
 									   "room")));

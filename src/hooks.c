@@ -108,7 +108,7 @@ database_needed(Node *statement)
 		name = castNode(AlterDatabaseStmt, statement)->dbname;
 
 	dboid = name ? get_database_oid(name, true) : InvalidOid;
-	if (!OidIsValid(dboid) || dboid == MyDatabaseId)
+	if (!OidIsValid(dboid) || (dboid == MyDatabaseId && !creates))
 		return InvalidOid;
 	if (owns_database(dboid, GetUserId()) ||
 		(creates && is_template(dboid) && may_create_databases()))

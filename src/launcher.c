@@ -121,7 +121,10 @@ accepts_connections(Oid dboid)
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(dboid));
 	if (HeapTupleIsValid(tuple))
 	{
-		accepts = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+
+		/* -2: a DROP DATABASE was interrupted */
+		accepts = database->datallowconn && database->datconnlimit != -2;
 		ReleaseSysCache(tuple);
 	}
 	CommitTransactionCommand();

@@ -108,7 +108,7 @@ find_or_insert_member(const JoinRequest *join, TimestampTz now, Member *member, 
 		}
 		CHECK_FOR_INTERRUPTS();
 		if (!lock_member(join->user_id, join->book_id, member))
-			continue; /* never: the insert locked it */
+			elog(ERROR, "the presence that an insert found is not there");
 		*liveness = liveness_of(join->user_id, join->book_id, now);
 		if (liveness->rows == 0 || liveness->lease_end > now)
 			return false;

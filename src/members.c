@@ -184,13 +184,13 @@ members_drop(ArrayType *handles, TimestampTz now)
 }
 
 int
-members_expire(TimestampTz at, int limit, int *examined)
+members_expire(TimestampTz at, bool *more)
 {
-	Datum lock[] = {TimestampTzGetDatum(at), liveness_started(), Int64GetDatum(limit)};
+	Datum lock[] = {TimestampTzGetDatum(at), liveness_started()};
 	uint64 nrows = store_execute(LOCK_EXPIRED, lock, NULL);
 	Keys keys = result_keys(nrows);
 
-	*examined = (int) nrows;
+	*more = nrows > 0;
 	if (nrows == 0)
 	{
 		/* of presences that somebody ended by hand */
@@ -203,6 +203,7 @@ members_expire(TimestampTz at, int limit, int *examined)
 
 		nrows = store_execute(DROP_EXPIRED, drop, NULL);
 	}
+	*more = nrows > 0;
 	keys = result_keys(nrows);
 	return close_unconnected(&keys, result_column(nrows, 3), result_column(nrows, 4),
 							 result_column(nrows, 5), at);

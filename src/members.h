@@ -22,11 +22,12 @@ extern int members_empty_room(text *book_id, TimestampTz now);
 extern int members_drop(ArrayType *handles, TimestampTz now);
 
 /*
- * Ends up to limit presences whose last lease ended at that time or before;
- * those that others hold locked are passed over. Returns the number of members
- * removed, and in *examined of those looked at: if it is limit, more may be left.
+ * Drops connections whose lease ended at that time or before, of some hundred
+ * presences, and ends those that have no other; what others hold locked is passed
+ * over. Returns the number of members removed; *more: something was dropped, so
+ * that there may be more.
  */
-extern int members_expire(TimestampTz at, int limit, int *examined);
+extern int members_expire(TimestampTz at, bool *more);
 
 /* Deletes the presences of a user or of a book, with events for the open ones. */
 extern int64 members_forget_user(text *user_id, TimestampTz now);

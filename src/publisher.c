@@ -109,6 +109,7 @@ publish_batch(DatabaseSlot *slot)
 	Snapshot snapshot;
 
 	dlist_init(&sent);
+	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	snapshot = GetTransactionSnapshot();
 	if (resyncs != slot->resyncs_sent)
@@ -148,6 +149,8 @@ publisher_run(DatabaseSlot *slot)
 {
 	bool more = true;
 
+	pg_atomic_write_u32(&slot->publish, 0);
+	pg_memory_barrier();
 	drain(slot);
 	while (more && (!dlist_is_empty(&waiting) ||
 					pg_atomic_read_u64(&slot->resyncs_wanted) != slot->resyncs_sent))

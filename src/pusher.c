@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "json.h"
@@ -32,9 +33,17 @@ PG_FUNCTION_INFO_V1(presence_pusher_verify_webhook);
 #define PRIVATE_USER_PREFIX "private-user-"
 
 Bytes
+utf8_bytes(const char *s, int len)
+{
+	char *utf8 = pg_server_to_any(s, len, PG_UTF8);
+
+	return (Bytes){utf8, utf8 == s ? (size_t) len : strlen(utf8)};
+}
+
+Bytes
 text_bytes(text *value)
 {
-	return (Bytes){VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+	return utf8_bytes(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
 /*
@@ -47,9 +56,11 @@ presence_pusher_app_check(PG_FUNCTION_ARGS)
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	HeapTuple row;
 
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-						errmsg("pusher_app_check must be called as a trigger")));
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigger->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigger->tg_event) || TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("pusher_app_check must be fired before insert or update for each row")));
 	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	for (int column = 1; column <= 3; column++)
 	{
@@ -308,7 +319,7 @@ presence_pusher_authorize_channel(PG_FUNCTION_ARGS)
 							   text_to_cstring(user_id), text_to_cstring(channel_name))));
 
 	app = pusher_app(arg_app_key(fcinfo, 4));
-	signed_data = (Bytes){channel_data.data, channel_data.len};
+	signed_data = utf8_bytes(channel_data.data, channel_data.len);
 	result = auth_json(
 		store.caller,
 		channel_auth(app, socket_id, channel_name, channel_data.len > 0 ? &signed_data : NULL),
@@ -335,7 +346,7 @@ presence_pusher_authenticate_user(PG_FUNCTION_ARGS)
 	append_user(&user_data, "id", user_id, user_info);
 	app = pusher_app(arg_app_key(fcinfo, 3));
 	if (!signature_user(text_bytes(app.secret), text_bytes(socket_id),
-						(Bytes){user_data.data, user_data.len}, hex))
+						utf8_bytes(user_data.data, user_data.len), hex))
 		elog(ERROR, "could not compute an HMAC");
 	result = auth_json(store.caller, psprintf("%s:%s", text_to_cstring(app.key), hex), "user_data",
 					   &user_data);

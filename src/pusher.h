@@ -23,7 +23,9 @@ extern PusherApp pusher_app(text *key);
 /* The same, false for an unknown key. */
 extern bool pusher_find_app(text *key, PusherApp *app);
 
+/* As UTF-8, which is what Pusher signs, whatever the database's encoding. */
 extern Bytes text_bytes(text *value);
+extern Bytes utf8_bytes(const char *s, int len);
 
 /* Whether the channel is a room's, and then which. */
 extern bool pusher_room_of_channel(Bytes channel, text **book_id);

@@ -164,6 +164,7 @@ presence_pusher_sign_request(PG_FUNCTION_ARGS)
 	char hex[SIGNATURE_HEX_LEN + 1];
 	char md5[SIGNATURE_MD5_HEX_LEN + 1];
 	char *signed_string;
+	Bytes signed_bytes;
 	PusherApp app;
 	text *result;
 	MemoryContext old;
@@ -187,8 +188,8 @@ presence_pusher_sign_request(PG_FUNCTION_ARGS)
 	qsort(params.list, params.n, sizeof(QueryParam), compare_params);
 
 	signed_string = psprintf("%s\n%s\n%s", method, path, query_string(&params, false));
-	if (!signature_hmac(text_bytes(app.secret), &(Bytes){signed_string, strlen(signed_string)}, 1,
-						hex))
+	signed_bytes = utf8_bytes(signed_string, (int) strlen(signed_string));
+	if (!signature_hmac(text_bytes(app.secret), &signed_bytes, 1, hex))
 		elog(ERROR, "could not compute an HMAC");
 
 	old = MemoryContextSwitchTo(store.caller);

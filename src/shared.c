@@ -35,6 +35,7 @@ init_slot(DatabaseSlot *slot, LWLock *queue_lock)
 	slot->queue_lock = queue_lock;
 	pg_atomic_init_u64(&slot->next_wakeup, PG_INT64_MAX);
 	pg_atomic_init_u32(&slot->sweep, 0);
+	pg_atomic_init_u32(&slot->publish, 0);
 	pg_atomic_init_u64(&slot->seq, 0);
 	pg_atomic_init_u64(&slot->unpublished, 0);
 	pg_atomic_init_u64(&slot->resyncs_wanted, 0);
@@ -132,6 +133,7 @@ shared_free(DatabaseSlot *slot)
 	slot->last_sweep = 0;
 	pg_atomic_write_u64(&slot->next_wakeup, PG_INT64_MAX);
 	pg_atomic_write_u32(&slot->sweep, 0);
+	pg_atomic_write_u32(&slot->publish, 0);
 	slot->queue_handle = DSM_HANDLE_INVALID;
 	pg_atomic_write_u64(&slot->seq, 0);
 	pg_atomic_write_u64(&slot->unpublished, 0);

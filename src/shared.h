@@ -51,6 +51,7 @@ typedef struct DatabaseSlot
 	TimestampTz since;            /* of the counters */
 	pg_atomic_uint64 next_wakeup; /* TimestampTz; when the worker looks again by itself */
 	pg_atomic_uint32 sweep;       /* a lease ends before next_wakeup */
+	pg_atomic_uint32 publish;     /* there are events to publish */
 	pg_atomic_uint64 counters[NUM_COUNTERS];
 
 	/* events on their way (queue.h, publisher.h) */

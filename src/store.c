@@ -36,6 +36,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "shared.h"
+
 #define MAX_ARGS 8
 
 typedef struct Statement
@@ -47,11 +49,14 @@ typedef struct Statement
 	const char *sql;
 } Statement;
 
-#define EQ    " OPERATOR(pg_catalog.=) "
-#define LT    " OPERATOR(pg_catalog.<) "
-#define LE    " OPERATOR(pg_catalog.<=) "
-#define GT    " OPERATOR(pg_catalog.>) "
-#define PLUS  " OPERATOR(pg_catalog.+) "
+#define EQ          " OPERATOR(pg_catalog.=) "
+#define LT          " OPERATOR(pg_catalog.<) "
+#define LE          " OPERATOR(pg_catalog.<=) "
+#define GT          " OPERATOR(pg_catalog.>) "
+#define PLUS        " OPERATOR(pg_catalog.+) "
+/* Presences a transaction; a constant, so that the planner knows that it is few. */
+#define SWEEP_LIMIT "1000"
+
 #define MINUS " OPERATOR(pg_catalog.-) "
 
 /*
@@ -185,9 +190,10 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" RETURNING c.id"},
 	[LOCK_BY_HANDLE] = {false, "tti", 1, {INT8ARRAYOID},
 		"SELECT p.book_id, p.user_id, p.id FROM presence.room_presence AS p"
-		" JOIN (SELECT DISTINCT c.book_id, c.presence_id FROM presence.connection AS c"
+		" JOIN (SELECT DISTINCT c.book_id, c.user_id, c.presence_id FROM presence.connection AS c"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL) AS d"
-		" ON d.book_id" EQ "p.book_id AND d.presence_id" EQ "p.id"
+		" ON d.book_id" EQ "p.book_id AND d.user_id" EQ "p.user_id"
+		" AND d.presence_id" EQ "p.id"
 		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id FOR NO KEY UPDATE OF p"},
 	[DROP_HANDLES] = {false, "", 1, {INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
@@ -196,12 +202,12 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" SET expires_at = $2" PLUS "$3, ttl = $3, stand_in = 'left'"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
 	/* the limit is of what could be locked; a presence may come more than once */
-	[LOCK_EXPIRED] = {false, "tti", 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID},
+	[LOCK_EXPIRED] = {false, "tti", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.book_id, p.user_id, p.id FROM presence.connection AS c"
 		" JOIN presence.room_presence AS p"
-		" ON p.book_id" EQ "c.book_id AND p.id" EQ "c.presence_id"
-		" WHERE " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL"
-		" LIMIT $3 FOR NO KEY UPDATE OF p SKIP LOCKED"},
+		" ON p.book_id" EQ "c.book_id AND p.user_id" EQ "c.user_id AND p.id" EQ "c.presence_id"
+		" WHERE " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL LIMIT " SWEEP_LIMIT
+		" FOR NO KEY UPDATE OF p SKIP LOCKED FOR UPDATE OF c SKIP LOCKED"},
 	[DROP_EXPIRED] = {false, "ttiztz", 5, {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 		"WITH dropped AS (DELETE FROM presence.connection AS c"
 		" USING (SELECT x.book_id, x.user_id, x.connection_id"
@@ -230,7 +236,8 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 		" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6))"
 		" AS d(book_id, user_id, id, left_at, reason, last_active_at)"
-		" WHERE p.book_id" EQ "d.book_id AND p.id" EQ "d.id AND p.left_at IS NULL"
+		" WHERE p.book_id" EQ "d.book_id AND p.user_id" EQ "d.user_id AND p.id" EQ "d.id"
+		" AND p.left_at IS NULL"
 		" AND NOT EXISTS (SELECT FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id)"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
@@ -346,8 +353,9 @@ static const Statement statements[NUM_STATEMENTS] = {
 	[PURGE] = {false, "", 1, {TIMESTAMPTZOID},
 		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"},
 	[PURGE_BLOCKS] = {false, "", 3, {TIMESTAMPTZOID, TIDOID, TIDOID},
-		"DELETE FROM presence.room_presence AS p WHERE p.left_at" LT "$1"
-		" AND p.ctid OPERATOR(pg_catalog.>=) $2 AND p.ctid" LT "$3"},
+		"DELETE FROM presence.room_presence AS p WHERE p.ctid" EQ "ANY (ARRAY("
+		"SELECT o.ctid FROM presence.room_presence AS o WHERE o.left_at" LT "$1"
+		" AND o.ctid OPERATOR(pg_catalog.>=) $2 AND o.ctid" LT "$3 FOR UPDATE SKIP LOCKED))"},
 	[FORGET_USER_PAST] = {false, "", 1, {TEXTOID},
 		"DELETE FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.left_at IS NOT NULL"},
@@ -400,16 +408,25 @@ store_owner(void)
 }
 
 /*
- * The worker is a superuser, and the owner may not be: a deferred trigger of the owner's
- * would fire at commit, as the superuser, if it were not refused.
+ * The security context of the owner. What he made to run later (a deferred trigger, a
+ * cursor held over the commit) would run as the caller: if that is a superuser, as the
+ * worker is, and he is none, such things are refused.
  */
-#define OWNER_CONTEXT                                                                              \
-	(SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS |                                         \
-	 (MyBackendType == B_BG_WORKER ? SECURITY_RESTRICTED_OPERATION : 0))
+static int
+owner_context(Oid owner, Oid caller)
+{
+	int context = SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS;
+
+	if (superuser_arg(caller) && !superuser_arg(owner))
+		context |= SECURITY_RESTRICTED_OPERATION;
+	return context;
+}
 
 void
 store_open(Store *store, StoreAccess access, const char *function)
 {
+	Oid owner;
+
 	if (access == STORE_WRITE)
 	{
 		PreventCommandDuringRecovery(function);
@@ -418,7 +435,9 @@ store_open(Store *store, StoreAccess access, const char *function)
 	}
 	store->caller = CurrentMemoryContext;
 	GetUserIdAndSecContext(&store->userid, &store->sec_context);
-	SetUserIdAndSecContext(store_owner(), store->sec_context | OWNER_CONTEXT);
+	owner = store_owner();
+	SetUserIdAndSecContext(owner, store->sec_context | owner_context(owner, store->userid));
+	shared_use(); /* whoever uses presence wants a worker */
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 }
@@ -511,6 +530,17 @@ store_execute(StatementId id, Datum *values, const char *nulls)
 			 SPI_result_code_string(result));
 	check_columns(&statements[id]);
 	return SPI_processed;
+}
+
+/* A row is missing where a trigger of the tables' owner kept it from being written. */
+Datum
+store_value(SPITupleTable *rows, uint64 row, int column, bool *isnull)
+{
+	if (rows == NULL || row >= rows->numvals)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("the tables of extension \"presence\" are not as it made them"),
+						errdetail("A row is missing.")));
+	return SPI_getbinval(rows->vals[row], rows->tupdesc, column + 1, isnull);
 }
 
 Datum

@@ -104,11 +104,7 @@ extern Oid store_relation(const char *name);
 extern uint64 store_execute(StatementId id, Datum *values, const char *nulls);
 
 /* Column (from 0) of a row (from 0) of the last result. */
-static inline Datum
-store_value(SPITupleTable *rows, uint64 row, int column, bool *isnull)
-{
-	return SPI_getbinval(rows->vals[row], rows->tupdesc, column + 1, isnull);
-}
+extern Datum store_value(SPITupleTable *rows, uint64 row, int column, bool *isnull);
 
 /* The same, of a column that is never NULL, unless the tables were altered: then an error. */
 extern Datum store_datum(SPITupleTable *rows, uint64 row, int column);

@@ -40,20 +40,16 @@ presence_sweep(PG_FUNCTION_ARGS)
 {
 	TimestampTz at = arg_timestamptz(fcinfo, 0, "at");
 	int32 removed = 0;
-	int examined;
+	bool more;
 	Store store;
 
 	store_open(&store, STORE_WRITE, "presence.sweep()");
 	liveness_adopt(presence_now());
 	do
 	{
-		int ended = members_expire(at, SWEEP_BATCH, &examined);
-
-		removed += ended;
-		if (ended == 0)
-			break;
+		removed += members_expire(at, &more);
 		CHECK_FOR_INTERRUPTS();
-	} while (examined == SWEEP_BATCH);
+	} while (more);
 	store_close(&store);
 	PG_RETURN_INT32(removed);
 }

@@ -7,8 +7,6 @@
 
 #include "utils/timestamp.h"
 
-#define SWEEP_BATCH 1000 /* presences a transaction of the worker */
-
 /*
  * Deletes, from some blocks on, history older than presence.history_retention.
  * Returns the block to go on with, 0 at the end of the table. The store must be open.

@@ -114,11 +114,13 @@ override_settings(void)
 		{"default_transaction_isolation", "read committed"},
 		{"statement_timeout", "0"},
 		{"lock_timeout", "0"},
+		{"transaction_timeout", "0"}, /* since 17 */
 		{"idle_in_transaction_session_timeout", "0"},
 	};
 
 	for (size_t i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 static void
@@ -184,34 +186,49 @@ with_extension(void)
 	proc_exit(0);
 }
 
+/*
+ * Gives what has no connection one lease: after a crash or a restore, and now
+ * and then, for what somebody did to the tables by hand.
+ */
+static void
+adopt(void)
+{
+	static TimestampTz next = 0;
+	Store store;
+
+	if (GetCurrentTimestamp() < next)
+		return;
+	with_extension();
+	store_open(&store, STORE_WRITE, "presence worker");
+	liveness_adopt(presence_now());
+	store_close(&store);
+	if (next == 0)
+		ereport(LOG, (errmsg("presence worker started for database \"%s\"",
+							 get_database_name(MyDatabaseId))));
+	end_work();
+	next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_SLEEP_MS);
+}
+
 /* Ends what has expired, a batch a transaction; returns when the next lease ends. */
 static TimestampTz
-sweep(bool first)
+sweep(void)
 {
 	TimestampTz next;
-	int examined;
+	bool more;
 	Store store;
 
 	do
 	{
-		TimestampTz now;
-
 		with_extension();
-		now = presence_now();
 		store_open(&store, STORE_WRITE, "presence worker");
-		if (first)
-		{
-			liveness_adopt(now);
-			ereport(LOG, (errmsg("presence worker started for database \"%s\"",
-								 get_database_name(MyDatabaseId))));
-		}
-		first = false;
-		members_expire(now, SWEEP_BATCH, &examined);
-		next = liveness_next_expiry();
+		members_expire(presence_now(), &more);
+		next = more ? 0 : liveness_next_expiry();
 		store_close(&store);
 		end_work();
 		serve_interrupts();
-	} while (examined == SWEEP_BATCH);
+		if (publisher_is_me())
+			publisher_run(slot);
+	} while (more);
 	slot->last_sweep = GetCurrentTimestamp();
 	slot->failures = 0;
 	return next;
@@ -248,7 +265,7 @@ sleep_until(TimestampTz when)
 }
 
 /*
- * The first sweep finds out whether there is anything to do here. Events are sent
+ * The first step finds out whether there is anything to do here. Events are sent
  * whenever a commit sets the latch; sweeps keep a distance, so that leases that end
  * together are one.
  */
@@ -258,17 +275,16 @@ work(void)
 	TimestampTz next_sweep;
 	TimestampTz soonest_sweep;
 	TimestampTz next_purge = 0;
-	bool first = true;
 
 	for (;;)
 	{
 		pg_atomic_write_u64(&slot->next_wakeup, PG_INT64_MAX);
 		pg_atomic_write_u32(&slot->sweep, 0);
 		pg_memory_barrier();
-		next_sweep = sweep(first);
-		if (first)
+		adopt();
+		if (!publisher_is_me())
 			publisher_start(slot);
-		first = false;
+		next_sweep = sweep();
 		next_purge = purge(next_purge);
 		soonest_sweep = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIN_SLEEP_MS);
 		next_sweep = Min(Max(Min(next_sweep, next_purge), soonest_sweep),
@@ -281,7 +297,9 @@ work(void)
 			publisher_run(slot);
 			if (pg_atomic_read_u32(&slot->sweep))
 				next_sweep = soonest_sweep;
-			sleep_until(next_sweep);
+			/* what waits for a lock uses the same latch: the flag tells what it swallowed */
+			if (!pg_atomic_read_u32(&slot->publish))
+				sleep_until(next_sweep);
 		}
 		serve_interrupts();
 		publisher_run(slot);
