@@ -112,3 +112,22 @@ INSERT INTO presence.room_presence (user_id, book_id, joined_at, user_info) VALU
 SELECT presence.leave_room('ann', 'b');
 TRUNCATE presence.room_presence;
 ALTER TABLE presence.room_presence ALTER user_info DROP NOT NULL, ALTER joined_at SET NOT NULL;
+-- nor do triggers of his that keep a row from being written
+CREATE FUNCTION keep_away() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+\set VERBOSITY terse
+CREATE TRIGGER keep_away BEFORE INSERT ON presence.connection FOR EACH ROW EXECUTE FUNCTION keep_away();
+SELECT presence.join_room('ann', 'b');
+SELECT * FROM presence.join_rooms('{ann}', '{b}', NULL, NULL);
+DROP TRIGGER keep_away ON presence.connection;
+CREATE TRIGGER keep_away BEFORE INSERT ON presence.room_presence FOR EACH ROW EXECUTE FUNCTION keep_away();
+SELECT presence.join_room('ann', 'b');
+DROP TRIGGER keep_away ON presence.room_presence;
+SELECT added FROM presence.join_room('ann', 'b');
+CREATE TRIGGER keep_away BEFORE UPDATE ON presence.room_presence FOR EACH ROW EXECUTE FUNCTION keep_away();
+SELECT presence.leave_room('ann', 'b');
+DROP TRIGGER keep_away ON presence.room_presence;
+CREATE TEMP TABLE app (app_id text, key text, secret text);
+CREATE TRIGGER wrong BEFORE INSERT ON app FOR EACH STATEMENT EXECUTE FUNCTION presence.pusher_app_check();
+INSERT INTO app VALUES ('1', 'key', 'secret');
+DROP FUNCTION keep_away;
+SELECT presence.forget_user('ann');
