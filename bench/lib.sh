@@ -8,21 +8,6 @@ fail() {
 	exit 1
 }
 
-# Signals every server that runs our programs, should pg_ctl not know of one.
-kill_servers() {
-	local exe found=1
-	for exe in /proc/[0-9]*/exe; do
-		case $(readlink "$exe" 2>/dev/null) in
-			"$work"/*/postgres*)
-				found=0
-				exe=${exe#/proc/}
-				kill "-$1" "${exe%/exe}" 2>/dev/null || true
-				;;
-		esac
-	done
-	return $found
-}
-
 clean_up() {
 	local status=$? tries pid
 	trap - EXIT
@@ -37,7 +22,7 @@ clean_up() {
 	for pid in $(jobs -p); do kill "$pid" 2>/dev/null; done
 	stop_server immediate >/dev/null 2>&1
 	for ((tries = 0; tries < 50; tries++)); do
-		kill_servers "$([ $tries -lt 25 ] && echo QUIT || echo KILL)" || break
+		kill_servers "$([ $tries -lt 25 ] && echo QUIT || echo KILL)" "$work" || break
 		sleep 0.1
 	done
 	rm -rf "$work"

@@ -49,6 +49,10 @@ sub check
 	my $source = <$in>;
 	my ($table) = $source =~ /statements\[NUM_STATEMENTS\] = \{\n(.*?)\n\};/s or die 'no statements';
 	$table =~ s/\/\*.*?\*\///gs;
+	# what statements share
+	my %shared = $source =~ /^#define (OR_\w+)\s*\\\n((?:[^\n]*\\\n)*[^\n]*\n)/mg;
+	die 'no shared clauses' unless %shared;
+	$table =~ s/\b($_)\b/$shared{$_}/g for keys %shared;
 	my $found = 0;
 	while ($table =~ /\[(\w+)\] = \{(?:true|false), "\w*", \d+,\s*\{[^}]*\},(.*?)\},(?=\s*(?:\[|\z))/gs)
 	{

@@ -191,7 +191,8 @@ static void
 after_commit(void)
 {
 	DatabaseSlot *slot = pending->slot;
-	bool wake = outcome.appended || outcome.dropped;
+	bool publish = outcome.appended || outcome.dropped;
+	bool wake = publish;
 
 	if (slot == NULL)
 		return;
@@ -207,7 +208,7 @@ after_commit(void)
 		pg_atomic_write_u32(&slot->sweep, 1);
 		wake = true;
 	}
-	if (outcome.appended || outcome.dropped)
+	if (publish)
 		pg_atomic_write_u32(&slot->publish, 1);
 	if (wake)
 		shared_wake_worker(slot);

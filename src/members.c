@@ -190,7 +190,7 @@ members_expire(TimestampTz at, bool *more)
 	uint64 nrows = store_execute(LOCK_EXPIRED, lock, NULL);
 	Keys keys = result_keys(nrows);
 
-	*more = nrows > 0;
+	*more = false;
 	if (nrows == 0)
 	{
 		/* of presences that somebody ended by hand */

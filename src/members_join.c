@@ -199,7 +199,7 @@ static void
 find_members(JoinBatch *batch, TimestampTz now)
 {
 	Pairs pairs = pairs_of(batch, not_inserted);
-	Datum lock[] = {pairs.user_ids, pairs.book_ids};
+	Datum who[] = {pairs.user_ids, pairs.book_ids};
 	Datum look[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), liveness_started()};
 	SPITupleTable *members;
 	SPITupleTable *liveness;
@@ -209,7 +209,7 @@ find_members(JoinBatch *batch, TimestampTz now)
 
 	if (pairs.n == 0)
 		return;
-	nmembers = store_execute(MEMBERS_MANY, lock, NULL);
+	nmembers = store_execute(MEMBERS_MANY, who, NULL);
 	members = SPI_tuptable;
 	store_execute(LIVENESS_MANY, look, NULL);
 	liveness = SPI_tuptable;

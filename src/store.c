@@ -77,6 +77,16 @@ typedef struct Statement
 	" FROM presence.connection AS c" \
 	" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id) IS NOT FALSE"
 
+/* Opens connection c or renews it; a handle stays with its connection, but not with a stand-in. */
+#define OR_RENEW \
+	" ON CONFLICT (book_id, user_id, connection_id) DO UPDATE SET" \
+	" id = CASE WHEN c.stand_in IS NULL AND c.presence_id" EQ "excluded.presence_id" \
+	" THEN c.id ELSE excluded.id END," \
+	" presence_id = excluded.presence_id, ttl = excluded.ttl," \
+	" last_active_at = excluded.last_active_at," \
+	" expires_at = excluded.expires_at, stand_in = excluded.stand_in" \
+	" RETURNING c.id"
+
 static const Statement statements[NUM_STATEMENTS] = {
 	[INSERT_PRESENCE] = {false, "i", 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, JSONBOID},
 		"INSERT INTO presence.room_presence AS p"
@@ -102,14 +112,7 @@ static const Statement statements[NUM_STATEMENTS] = {
 		{TEXTOID, TEXTOID, TEXTOID, INT8OID, INTERVALOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
 		"INSERT INTO presence.connection AS c (book_id, user_id, connection_id,"
 		" presence_id, ttl, last_active_at, expires_at, stand_in)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-		" ON CONFLICT (book_id, user_id, connection_id) DO UPDATE SET"
-		" id = CASE WHEN c.stand_in IS NULL AND c.presence_id" EQ "excluded.presence_id"
-		" THEN c.id ELSE excluded.id END,"
-		" presence_id = excluded.presence_id, ttl = excluded.ttl,"
-		" last_active_at = excluded.last_active_at,"
-		" expires_at = excluded.expires_at, stand_in = excluded.stand_in"
-		" RETURNING c.id"},
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)" OR_RENEW},
 	[DISCONNECT] = {false, "zzt", 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
@@ -180,14 +183,7 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" SELECT d.user_id, d.book_id, d.connection_id, d.presence_id, $5, $6, $7"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 		" pg_catalog.unnest($4)) WITH ORDINALITY"
-		" AS d(user_id, book_id, connection_id, presence_id, n) ORDER BY d.n"
-		" ON CONFLICT (book_id, user_id, connection_id) DO UPDATE SET"
-		" id = CASE WHEN c.stand_in IS NULL AND c.presence_id" EQ "excluded.presence_id"
-		" THEN c.id ELSE excluded.id END,"
-		" presence_id = excluded.presence_id, ttl = excluded.ttl,"
-		" last_active_at = excluded.last_active_at,"
-		" expires_at = excluded.expires_at, stand_in = excluded.stand_in"
-		" RETURNING c.id"},
+		" AS d(user_id, book_id, connection_id, presence_id, n) ORDER BY d.n" OR_RENEW},
 	[LOCK_BY_HANDLE] = {false, "tti", 1, {INT8ARRAYOID},
 		"SELECT p.book_id, p.user_id, p.id FROM presence.room_presence AS p"
 		" JOIN (SELECT DISTINCT c.book_id, c.user_id, c.presence_id FROM presence.connection AS c"

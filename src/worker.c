@@ -129,8 +129,7 @@ serve_interrupts(void)
 	CHECK_FOR_INTERRUPTS();
 	if (slot->holds > 0)
 	{
-		if (publisher_is_me())
-			publisher_run(slot);
+		publisher_run(slot);
 		proc_exit(0);
 	}
 	if (ConfigReloadPending)
@@ -226,8 +225,7 @@ sweep(void)
 		store_close(&store);
 		end_work();
 		serve_interrupts();
-		if (publisher_is_me())
-			publisher_run(slot);
+		publisher_run(slot);
 	} while (more);
 	slot->last_sweep = GetCurrentTimestamp();
 	slot->failures = 0;
