@@ -21,6 +21,19 @@
 #define owns_database(dboid, roleid) object_ownercheck(DatabaseRelationId, dboid, roleid)
 #endif
 
+/* Parameters of a dshash with a key of plain bytes, up to the tranche. */
+#if PG_VERSION_NUM < 170000
+#define DSHASH_BINARY_KEYS(key_size, entry_size, tranche)                                          \
+	{                                                                                              \
+		key_size, entry_size, dshash_memcmp, dshash_memhash, tranche                               \
+	}
+#else
+#define DSHASH_BINARY_KEYS(key_size, entry_size, tranche)                                          \
+	{                                                                                              \
+		key_size, entry_size, dshash_memcmp, dshash_memhash, dshash_memcpy, tranche                \
+	}
+#endif
+
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()
 #endif

@@ -4,8 +4,9 @@
  *
  * What happens is collected in one node for each level of subtransaction, merged
  * into the parent's at a subcommit and dropped at a subabort. Just before commit
- * the events are appended to the worker's queue (queue.h), and after it, where
- * nothing is looked up, allocated or raised, its latch is set.
+ * the events are appended to the worker's queue (queue.h) and the beats that
+ * change are pinned (beats.h); after it, where nothing is looked up, allocated or raised,
+ * the beats are changed and the worker's latch is set.
  *
  * Where there is no worker, an event is a NOTIFY of the transaction itself:
  * just before commit while a worker is missing, at once without preload.
@@ -32,7 +33,8 @@ typedef struct Pending
 	DatabaseSlot *slot; /* found here, so that nothing is looked up at commit */
 	TimestampTz wake_at;
 	uint32 counters[NUM_COUNTERS];
-	dlist_head events; /* of QueuedEvent */
+	dlist_head events;  /* of QueuedEvent */
+	dlist_head changes; /* of BeatChange */
 } Pending;
 
 /* Of the innermost level that has anything; in TopTransactionContext. */
@@ -60,6 +62,7 @@ pending_here(void)
 		node->slot = shared_use();
 		node->wake_at = PG_INT64_MAX;
 		dlist_init(&node->events);
+		dlist_init(&node->changes);
 		pending = node;
 	}
 	return pending;
@@ -78,6 +81,47 @@ event_name(EventKind kind)
 			return "member_removed";
 	}
 	elog(ERROR, "unknown kind of event %d", (int) kind);
+}
+
+static text *
+keep_text(text *value)
+{
+	Size size;
+	text *kept;
+
+	if (value == NULL)
+		return NULL;
+	size = VARSIZE_ANY(value);
+	kept = MemoryContextAlloc(TopTransactionContext, size);
+	memcpy(kept, value, size);
+	return kept;
+}
+
+void
+event_change_beat(const BeatChange *change)
+{
+	Pending *here = pending_here();
+	BeatChange *kept;
+
+	if (here->slot == NULL)
+		return;
+	kept = MemoryContextAlloc(TopTransactionContext, sizeof(BeatChange));
+	*kept = *change;
+	kept->user_id = keep_text(change->user_id);
+	kept->book_id = keep_text(change->book_id);
+	kept->connection_id = keep_text(change->connection_id);
+	dlist_push_tail(&here->changes, &kept->node);
+	if (change->kind == BEAT_OPEN || change->kind == BEAT_LINGER)
+		event_wake_worker_at(change->expires);
+}
+
+bool
+event_beats_change(void)
+{
+	for (Pending *node = pending; node != NULL; node = node->parent)
+		if (!dlist_is_empty(&node->changes))
+			return true;
+	return false;
 }
 
 /*
@@ -133,6 +177,7 @@ event_emit(const Event *event)
 		here->counters[COUNT_JOINS]++;
 	else if (event->kind == MEMBER_REMOVED)
 		here->counters[strcmp(event->reason, "timeout") == 0 ? COUNT_TIMEOUTS : COUNT_LEAVES]++;
+	event_change_beat(&(BeatChange){.kind = BEAT_ROOM, .book_id = event->book_id});
 	if (!presence_notify)
 		return;
 
@@ -164,6 +209,8 @@ before_commit(void)
 	DatabaseSlot *slot = pending->slot;
 	dlist_iter iter;
 
+	dlist_foreach (iter, &pending->changes)
+		beats_prepare(dlist_container(BeatChange, node, iter.cur));
 	if (dlist_is_empty(&pending->events))
 		return;
 	if (publisher_is_me())
@@ -193,9 +240,12 @@ after_commit(void)
 	DatabaseSlot *slot = pending->slot;
 	bool publish = outcome.appended || outcome.dropped;
 	bool wake = publish;
+	dlist_iter iter;
 
 	if (slot == NULL)
 		return;
+	dlist_foreach (iter, &pending->changes)
+		beats_finish(dlist_container(BeatChange, node, iter.cur));
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		if (pending->counters[i] > 0)
 			pg_atomic_fetch_add_u64(&slot->counters[i], pending->counters[i]);
@@ -224,6 +274,8 @@ forget_all(void)
 static void
 at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
+	dlist_iter iter;
+
 	if (pending == NULL)
 		return;
 	switch (event)
@@ -236,6 +288,8 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 			forget_all();
 			break;
 		case XACT_EVENT_ABORT:
+			dlist_foreach (iter, &pending->changes)
+				beats_cancel(dlist_container(BeatChange, node, iter.cur));
 			if (outcome.appended)
 			{
 				pg_atomic_write_u32(&pending->slot->publish, 1);
@@ -244,7 +298,8 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 			forget_all();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			if (!dlist_is_empty(&pending->events) || pending->wake_at != PG_INT64_MAX)
+			if (!dlist_is_empty(&pending->events) || !dlist_is_empty(&pending->changes) ||
+				pending->wake_at != PG_INT64_MAX)
 				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 								errmsg("cannot PREPARE a transaction that has changed who is in a "
 									   "room")));
@@ -280,6 +335,8 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId subid pg_attribute_un
 		}
 		while (!dlist_is_empty(&node->events))
 			dlist_push_tail(&parent->events, dlist_pop_head_node(&node->events));
+		while (!dlist_is_empty(&node->changes))
+			dlist_push_tail(&parent->changes, dlist_pop_head_node(&node->changes));
 		parent->wake_at = Min(parent->wake_at, node->wake_at);
 		for (int i = 0; i < NUM_COUNTERS; i++)
 			parent->counters[i] += node->counters[i];

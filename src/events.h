@@ -8,6 +8,7 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "beats.h"
 #include "queue.h"
 
 typedef enum EventKind
@@ -36,6 +37,12 @@ extern void event_emit(const Event *event);
 
 /* Sends an event with its seq by NOTIFY, at the commit of this transaction. */
 extern void event_notify(const QueuedEvent *event, uint64 seq);
+
+/* Changes a beat, or a room's version, once the transaction is committed. */
+extern void event_change_beat(const BeatChange *change);
+
+/* Whether this transaction will: then the rows know better than the beats. */
+extern bool event_beats_change(void);
 
 /* Has the worker look at this time, once the transaction is committed. */
 extern void event_wake_worker_at(TimestampTz at);

@@ -8,7 +8,11 @@
  * without connections, and what only Pusher has seen. They carry the reason the
  * presence ends with, are not counted, can't be touched, and yield to a connection.
  *
- * All functions are called with the store open.
+ * When a connection was last heard is known in shared memory (beats.h), where there is
+ * any, and then its row is behind. What a row says is read with what memory says; in a
+ * transaction that changes presence itself, the rows say it all.
+ *
+ * All functions are called with the store open, but for heartbeats.
  */
 #ifndef PRESENCE_LIVENESS_H
 #define PRESENCE_LIVENESS_H
@@ -27,6 +31,9 @@ typedef struct Liveness
 	const char *reason; /* of an end at lease_end */
 } Liveness;
 
+/* Whether memory says all there is to know about who was heard. */
+extern bool liveness_in_memory(void);
+
 extern Liveness liveness_of(text *user_id, text *book_id, TimestampTz now);
 
 /* Opens a connection or renews it; returns its handle. stand_in: NULL, or a reason. */
@@ -37,12 +44,22 @@ extern int64 liveness_connect(text *user_id, text *book_id, text *connection_id,
 extern Liveness liveness_disconnect(text *user_id, text *book_id, text *connection_id,
 									TimestampTz now);
 
+/* The same of rows (lease end, last active, stand-in, handle) of the last result, from..to-1. */
+extern Liveness liveness_of_rows(uint64 from, uint64 to, TimestampTz now);
+
 extern void liveness_drop_stand_ins(text *user_id, text *book_id);
 
-/* A heartbeat: false if the connection is unknown or its lease has ended. */
+/* Tells memory of a connection that was opened (NULL: a stand-in), at commit. */
+extern void liveness_opened(int64 handle, int64 presence_id, text *user_id, text *book_id,
+							text *connection_id, int64 ttl, TimestampTz now);
+
+/* The same of connections that were closed: a column of the last result has their handles. */
+extern void liveness_closed(uint64 nrows, int column);
+
+/* A heartbeat, without the store: false if the connection is unknown or its lease has ended. */
 extern bool liveness_touch(text *user_id, text *book_id, text *connection_id, TimestampTz now);
 
-/* Heartbeats of many handles; those unknown come back, as a bigint[]. */
+/* Heartbeats of many handles, without the store; those unknown come back, as a bigint[]. */
 extern Datum liveness_touch_many(ArrayType *handles, TimestampTz now);
 
 /* When the next lease ends; PG_INT64_MAX if there is none. */
@@ -54,7 +71,25 @@ extern void liveness_adopt(TimestampTz now);
 /* Microseconds as an interval. */
 extern Datum liveness_interval(int64 usec);
 
-/* When the server started: no lease counts from before. */
-extern Datum liveness_started(void);
+/* For statements: no lease counts from before that. The server's start, or when beats were lost. */
+extern Datum liveness_leases_from(void);
+
+/*
+ * The same for reads. If the worker can tell from memory that no lease is over, but those it is
+ * about to end, the rows are not asked: every lease counts from the end of time.
+ */
+extern Datum liveness_reads_from(void);
+
+/* Whether reads need not look at connections at all: a standby has none. */
+extern bool liveness_bare_reads(void);
+
+/* What the views show: that of liveness_of, in the caller's snapshot. */
+extern Liveness liveness_read(text *user_id, text *book_id, TimestampTz now);
+
+/*
+ * Writes what memory knows better into the rows of connections, but those that another
+ * transaction holds locked; returns the number of rows, and their handles as the last result.
+ */
+extern uint64 liveness_write(const int64 *handles, int n);
 
 #endif /* PRESENCE_LIVENESS_H */

@@ -101,7 +101,7 @@ disconnect(const Keys *keys)
 {
 	Datum values[] = {keys->book_ids, keys->user_ids, keys->presence_ids};
 
-	store_execute(DISCONNECT_PRESENCES, values, NULL);
+	liveness_closed(store_execute(DISCONNECT_PRESENCES, values, NULL), 0);
 }
 
 int
@@ -153,6 +153,17 @@ members_forget_book(text *book_id, TimestampTz now)
 	return forget(FORGET_BOOK_PAST, LOCK_ROOM, FORGET_BOOK, book_id, now);
 }
 
+/* The connections of the last result wait for those that close them to come back. */
+static void
+linger(uint64 nrows, TimestampTz until)
+{
+	for (uint64 i = 0; i < nrows; i++)
+		event_change_beat(&(BeatChange){.kind = BEAT_LINGER,
+										.handle = DatumGetInt64(store_datum(SPI_tuptable, i, 0)),
+										.expires = until});
+	event_wake_worker_at(until);
+}
+
 int
 members_drop(ArrayType *handles, TimestampTz now)
 {
@@ -167,12 +178,11 @@ members_drop(ArrayType *handles, TimestampTz now)
 		return 0;
 	if (presence_linger > 0)
 	{
-		store_execute(LINGER_HANDLES, values, NULL);
-		event_wake_worker_at(now + (int64) presence_linger * 1000);
+		linger(store_execute(LINGER_HANDLES, values, NULL), now + (int64) presence_linger * 1000);
 		return 0;
 	}
 
-	store_execute(DROP_HANDLES, values, NULL);
+	liveness_closed(store_execute(DROP_HANDLES, values, NULL), 0);
 	left_at = palloc(sizeof(Datum) * nrows);
 	reason = palloc(sizeof(Datum) * nrows);
 	for (uint64 i = 0; i < nrows; i++)
@@ -183,28 +193,55 @@ members_drop(ArrayType *handles, TimestampTz now)
 	return close_unconnected(&keys, left_at, reason, left_at, now);
 }
 
-int
-members_expire(TimestampTz at, bool *more)
+/*
+ * Of connections dropped, ordered by presence, the last lease of each first: the
+ * presences, and how they end if that was their last connection.
+ */
+static int
+close_expired(uint64 nrows, TimestampTz at)
 {
-	Datum lock[] = {TimestampTzGetDatum(at), liveness_started()};
-	uint64 nrows = store_execute(LOCK_EXPIRED, lock, NULL);
+	SPITupleTable *rows = SPI_tuptable;
+	Keys keys = {0};
+	Datum *columns[6];
+	int64 last_id = 0;
+
+	for (int c = 0; c < 6; c++)
+		columns[c] = palloc(sizeof(Datum) * nrows);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		int64 id = DatumGetInt64(store_datum(rows, i, 2));
+
+		if (id == last_id)
+			continue;
+		last_id = id;
+		for (int c = 0; c < 6; c++)
+			columns[c][keys.n] = store_datum(rows, i, c);
+		keys.n++;
+	}
+	keys.book_ids = store_text_array(columns[0], keys.n);
+	keys.user_ids = store_text_array(columns[1], keys.n);
+	keys.presence_ids = store_bigint_array(columns[2], keys.n);
+	return close_unconnected(&keys, columns[3], columns[4], columns[5], at);
+}
+
+int
+members_expire(TimestampTz at, ArrayType *handles, uint64 *dropped)
+{
+	Datum lock[] = {TimestampTzGetDatum(at), liveness_leases_from(), PointerGetDatum(handles)};
+	uint64 nrows = store_execute(handles ? LOCK_EXPIRED_HANDLES : LOCK_EXPIRED, lock, NULL);
 	Keys keys = result_keys(nrows);
 
-	*more = false;
-	if (nrows == 0)
-	{
-		/* of presences that somebody ended by hand */
-		store_execute(DROP_STRAYS, lock, NULL);
-		return 0;
-	}
-
+	*dropped = 0;
+	if (nrows > 0)
 	{
 		Datum drop[] = {lock[0], lock[1], keys.book_ids, keys.user_ids, keys.presence_ids};
 
-		nrows = store_execute(DROP_EXPIRED, drop, NULL);
+		*dropped = store_execute(DROP_EXPIRED, drop, NULL);
+		liveness_closed(*dropped, 6);
+		return close_expired(*dropped, at);
 	}
-	*more = nrows > 0;
-	keys = result_keys(nrows);
-	return close_unconnected(&keys, result_column(nrows, 3), result_column(nrows, 4),
-							 result_column(nrows, 5), at);
+	/* of presences that somebody ended by hand */
+	if (handles == NULL)
+		liveness_closed(store_execute(DROP_STRAYS, lock, NULL), 0);
+	return 0;
 }

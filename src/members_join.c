@@ -200,25 +200,31 @@ find_members(JoinBatch *batch, TimestampTz now)
 {
 	Pairs pairs = pairs_of(batch, not_inserted);
 	Datum who[] = {pairs.user_ids, pairs.book_ids};
-	Datum look[] = {pairs.user_ids, pairs.book_ids, TimestampTzGetDatum(now), liveness_started()};
+	Datum look[] = {pairs.user_ids, pairs.book_ids, liveness_leases_from()};
 	SPITupleTable *members;
-	SPITupleTable *liveness;
 	uint64 nmembers;
+	uint64 nconnections;
 	uint64 row = 0;
+	uint64 connection = 0;
 	bool stand_ins = false;
 
 	if (pairs.n == 0)
 		return;
 	nmembers = store_execute(MEMBERS_MANY, who, NULL);
 	members = SPI_tuptable;
-	store_execute(LIVENESS_MANY, look, NULL);
-	liveness = SPI_tuptable;
+	nconnections = store_execute(LIVENESS_MANY, look, NULL);
 
 	for (int i = 0; i < pairs.n; i++)
 	{
 		JoinGroup *group = pairs.groups[i];
 		const JoinRequest *first = request(batch, group->first);
+		uint64 end = connection;
+		Liveness liveness;
 
+		while (end < nconnections && DatumGetInt64(store_datum(SPI_tuptable, end, 4)) == i + 1)
+			end++;
+		liveness = liveness_of_rows(connection, end, now);
+		connection = end;
 		if (!row_is_of(members, nmembers, row, first))
 			continue;
 		group->member =
@@ -229,8 +235,8 @@ find_members(JoinBatch *batch, TimestampTz now)
 					 .last_active_at = Max(now, DatumGetTimestampTz(store_datum(members, row, 4))),
 					 .is_author = DatumGetBool(store_datum(members, row, 5)),
 					 .user_info = store_jsonb(members, row, 6)};
-		group->found = DatumGetBool(store_datum(liveness, i, 0));
-		stand_ins |= group->found && DatumGetBool(store_datum(liveness, i, 1));
+		group->found = liveness.rows == 0 || liveness.lease_end > now;
+		stand_ins |= group->found && liveness.rows > liveness.connections;
 		row++;
 	}
 	if (stand_ins)
@@ -238,7 +244,7 @@ find_members(JoinBatch *batch, TimestampTz now)
 		Pairs found = pairs_of(batch, found_before);
 		Datum drop[] = {found.user_ids, found.book_ids};
 
-		store_execute(DROP_STAND_INS_MANY, drop, NULL);
+		liveness_closed(store_execute(DROP_STAND_INS_MANY, drop, NULL), 0);
 	}
 }
 
@@ -299,10 +305,14 @@ connect_plain(JoinBatch *batch, TimestampTz now, Joined *joined, bool *done)
 	values[5] = TimestampTzGetDatum(now);
 	values[6] = TimestampTzGetDatum(now + ttl);
 	store_execute(CONNECT_MANY, values, NULL);
-	event_wake_worker_at(now + ttl);
 	for (int i = 0; i < nplain; i++)
 	{
-		joined[plain[i]].connection = DatumGetInt64(store_datum(SPI_tuptable, i, 0));
+		const JoinRequest *join = &batch->joins[plain[i]];
+		Joined *result = &joined[plain[i]];
+
+		result->connection = DatumGetInt64(store_datum(SPI_tuptable, i, 0));
+		liveness_opened(result->connection, result->member.id, join->user_id, join->book_id,
+						join->connection_id, ttl, now);
 		done[plain[i]] = true;
 	}
 }

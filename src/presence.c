@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "beats.h"
 #include "events.h"
 #include "hooks.h"
 #include "limits.h"
@@ -112,6 +113,7 @@ _PG_init(void)
 {
 	define_settings();
 	events_init();
+	beats_init();
 	if (process_shared_preload_libraries_in_progress)
 	{
 		shared_init();

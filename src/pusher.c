@@ -233,17 +233,17 @@ is_users_own_channel(text *user_id, Bytes channel)
 static Jsonb *
 admit_to_room(text *user_id, text *book_id)
 {
-	bool standby = RecoveryInProgress();
+	bool bare = liveness_bare_reads();
 	Datum values[] = {PointerGetDatum(book_id), TimestampTzGetDatum(presence_now()),
-					  liveness_started(), PointerGetDatum(user_id)};
+					  liveness_reads_from(), PointerGetDatum(user_id)};
 	int members;
 
-	if (store_execute(standby ? MEMBER_INFO_STANDBY : MEMBER_INFO, values, NULL) > 0)
+	if (store_execute(bare ? MEMBER_INFO_BARE : MEMBER_INFO, values, NULL) > 0)
 		return store_jsonb(SPI_tuptable, 0, 0);
 	if (presence_pusher_max_members == 0)
 		return NULL;
 
-	store_execute(standby ? MEMBER_COUNT_STANDBY : MEMBER_COUNT, values, NULL);
+	store_execute(bare ? MEMBER_COUNT_BARE : MEMBER_COUNT, values, NULL);
 	members = DatumGetInt32(store_datum(SPI_tuptable, 0, 0));
 	if (members >= presence_pusher_max_members)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "beats.h"
 #include "json.h"
 #include "limits.h"
 #include "liveness.h"
@@ -242,29 +243,59 @@ presence_drop_connections(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(removed);
 }
 
-/*
- * Executes a read of (id, now, start of the server); a standby has no
- * connections to read.
- */
+/* Executes a read of (id, now, leases from). */
 static uint64
-execute_read(StatementId primary, StatementId standby, text *id)
+execute_read(StatementId full, StatementId bare, text *id)
 {
-	Datum values[] = {PointerGetDatum(id), TimestampTzGetDatum(presence_now()), liveness_started()};
+	Datum values[] = {PointerGetDatum(id), TimestampTzGetDatum(presence_now()),
+					  liveness_reads_from()};
 
-	return store_execute(RecoveryInProgress() ? standby : primary, values, NULL);
+	return store_execute(liveness_bare_reads() ? bare : full, values, NULL);
+}
+
+/* What memory knows better than the row of a presence; connections: NULL if not asked for. */
+static void
+overlay(int64 presence_id, Datum *last_active_at, Datum *connections, bool *no_connections)
+{
+	TimestampTz heard;
+	int32 n;
+
+	if (!beats_of_presence(presence_id, &n, &heard))
+		return;
+	*last_active_at = TimestampTzGetDatum(Max(DatumGetTimestampTz(*last_active_at), heard));
+	if (connections)
+	{
+		*connections = Int32GetDatum(n);
+		*no_connections = false;
+	}
 }
 
 /* room_members(book_id) */
 Datum
 presence_room_members(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	text *book_id = arg_book_id(fcinfo, 0);
+	bool beats;
+	uint64 nrows;
 	Store store;
 
 	InitMaterializedSRF(fcinfo, 0);
 	store_open(&store, STORE_READ, "presence.room_members()");
-	store_return_rows((ReturnSetInfo *) fcinfo->resultinfo,
-					  execute_read(ROOM_MEMBERS, ROOM_MEMBERS_STANDBY, book_id));
+	/* of what this transaction changes only the rows know how many connections there are */
+	beats = liveness_in_memory();
+	nrows = execute_read(ROOM_MEMBERS, beats ? ROOM_MEMBERS_BARE : ROOM_MEMBERS, book_id);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		Datum values[7];
+		bool nulls[7];
+
+		for (int column = 0; column < 7; column++)
+			values[column] = store_value(SPI_tuptable, i, column, &nulls[column]);
+		if (beats)
+			overlay(DatumGetInt64(values[6]), &values[4], &values[5], &nulls[5]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
 	store_close(&store);
 	return (Datum) 0;
 }
@@ -273,13 +304,25 @@ presence_room_members(PG_FUNCTION_ARGS)
 Datum
 presence_user_rooms(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	text *user_id = arg_user_id(fcinfo, 0);
+	uint64 nrows;
 	Store store;
 
 	InitMaterializedSRF(fcinfo, 0);
 	store_open(&store, STORE_READ, "presence.user_rooms()");
-	store_return_rows((ReturnSetInfo *) fcinfo->resultinfo,
-					  execute_read(USER_ROOMS, USER_ROOMS_STANDBY, user_id));
+	nrows = execute_read(USER_ROOMS, USER_ROOMS_BARE, user_id);
+	for (uint64 i = 0; i < nrows; i++)
+	{
+		Datum values[5];
+		bool nulls[5] = {false};
+
+		for (int column = 0; column < 5; column++)
+			values[column] = store_datum(SPI_tuptable, i, column);
+		if (liveness_in_memory())
+			overlay(DatumGetInt64(values[4]), &values[2], NULL, NULL);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
 	store_close(&store);
 	return (Datum) 0;
 }
@@ -293,7 +336,7 @@ presence_member_count(PG_FUNCTION_ARGS)
 	Store store;
 
 	store_open(&store, STORE_READ, "presence.member_count()");
-	execute_read(MEMBER_COUNT, MEMBER_COUNT_STANDBY, book_id);
+	execute_read(MEMBER_COUNT, MEMBER_COUNT_BARE, book_id);
 	count = DatumGetInt32(store_datum(SPI_tuptable, 0, 0));
 	store_close(&store);
 	PG_RETURN_INT32(count);
@@ -305,6 +348,7 @@ presence_liveness(PG_FUNCTION_ARGS)
 {
 	text *user_id = arg_text(fcinfo, 0, "user_id");
 	text *book_id = arg_text(fcinfo, 1, "book_id");
+	TimestampTz now = presence_now();
 	Datum values[3] = {0, 0, BoolGetDatum(true)};
 	bool nulls[3] = {true, true, false};
 	Datum row;
@@ -313,12 +357,13 @@ presence_liveness(PG_FUNCTION_ARGS)
 	store_open(&store, STORE_READ, "presence.liveness()");
 	if (!RecoveryInProgress())
 	{
-		Datum args[] = {PointerGetDatum(user_id), PointerGetDatum(book_id),
-						TimestampTzGetDatum(presence_now()), liveness_started()};
+		Liveness liveness = liveness_read(user_id, book_id, now);
 
-		store_execute(LIVENESS, args, NULL);
-		for (int i = 0; i < 3; i++)
-			values[i] = store_value(SPI_tuptable, 0, i, &nulls[i]);
+		values[0] = Int32GetDatum(liveness.live);
+		values[1] = TimestampTzGetDatum(liveness.last_active);
+		values[2] = BoolGetDatum(liveness.rows == 0 || liveness.lease_end > now);
+		nulls[0] = false;
+		nulls[1] = liveness.rows == 0;
 	}
 	row = form_row(fcinfo, &store, values, nulls);
 	store_close(&store);
@@ -332,13 +377,9 @@ presence_touch_room(PG_FUNCTION_ARGS)
 	text *user_id = arg_user_id(fcinfo, 0);
 	text *book_id = arg_book_id(fcinfo, 1);
 	text *connection_id = arg_connection_id(fcinfo, 2);
-	bool touched;
-	Store store;
 
-	store_open(&store, STORE_WRITE, "presence.touch_room()");
-	touched = liveness_touch(user_id, book_id, connection_id, presence_now());
-	store_close(&store);
-	PG_RETURN_BOOL(touched);
+	store_require_write("presence.touch_room()");
+	PG_RETURN_BOOL(liveness_touch(user_id, book_id, connection_id, presence_now()));
 }
 
 /* touch(connections) */
@@ -346,17 +387,9 @@ Datum
 presence_touch(PG_FUNCTION_ARGS)
 {
 	ArrayType *handles = arg_handles(fcinfo, 0, "connections");
-	Datum unknown;
-	MemoryContext old;
-	Store store;
 
-	store_open(&store, STORE_WRITE, "presence.touch()");
-	unknown = liveness_touch_many(handles, presence_now());
-	old = MemoryContextSwitchTo(store.caller);
-	unknown = PointerGetDatum(DatumGetArrayTypePCopy(unknown));
-	MemoryContextSwitchTo(old);
-	store_close(&store);
-	PG_RETURN_DATUM(unknown);
+	store_require_write("presence.touch()");
+	PG_RETURN_DATUM(liveness_touch_many(handles, presence_now()));
 }
 
 /*
@@ -388,6 +421,38 @@ append_members(StringInfo out, uint64 nrows)
 	appendStringInfoChar(out, ']');
 }
 
+/*
+ * A room's version, and its list unless the version is the known one. Memory counts the
+ * versions: read before the list, so that the list is at least as new. Without it, and in a
+ * transaction that changes presence itself, the version is a hash of the list.
+ */
+static void
+list_room(FunctionCallInfo fcinfo, text *book_id, Datum *version, Datum *members, bool *unchanged)
+{
+	bool counted = liveness_in_memory();
+	int64 current = counted ? beats_room_version(book_id) : 0;
+	MemoryContext caller = CurrentMemoryContext;
+	StringInfoData list;
+	Store store;
+
+	*unchanged = counted && !PG_ARGISNULL(3) && PG_GETARG_INT64(3) == current;
+	if (!*unchanged)
+	{
+		initStringInfo(&list);
+		store_open(&store, STORE_WRITE, "presence.poll_room()");
+		append_members(&list, execute_read(ROOM_MEMBERS, POLL_MEMBERS, book_id));
+		store_close(&store);
+		if (!counted)
+			current =
+				(int64) DatumGetUInt64(hash_any_extended((unsigned char *) list.data, list.len, 0));
+		*unchanged = !PG_ARGISNULL(3) && PG_GETARG_INT64(3) == current;
+	}
+	if (!*unchanged)
+		*members = DirectFunctionCall1(jsonb_in, CStringGetDatum(list.data));
+	*version = Int64GetDatum(current);
+	MemoryContextSwitchTo(caller);
+}
+
 /* poll_room(user_id, book_id, connection_id, known) */
 Datum
 presence_poll_room(PG_FUNCTION_ARGS)
@@ -395,25 +460,11 @@ presence_poll_room(PG_FUNCTION_ARGS)
 	text *user_id = arg_user_id(fcinfo, 0);
 	text *book_id = arg_book_id(fcinfo, 1);
 	text *connection_id = arg_connection_id(fcinfo, 2);
-	Datum values[3];
-	bool nulls[3] = {false, false, false};
-	StringInfoData members;
-	int64 version;
-	Datum row;
-	Store store;
+	Datum values[3] = {0};
+	bool nulls[3] = {false};
 
-	store_open(&store, STORE_WRITE, "presence.poll_room()");
+	store_require_write("presence.poll_room()");
 	values[1] = BoolGetDatum(liveness_touch(user_id, book_id, connection_id, presence_now()));
-
-	initStringInfo(&members);
-	append_members(&members, execute_read(ROOM_MEMBERS, ROOM_MEMBERS_STANDBY, book_id));
-	version =
-		(int64) DatumGetUInt64(hash_any_extended((unsigned char *) members.data, members.len, 0));
-	values[0] = Int64GetDatum(version);
-	nulls[2] = !PG_ARGISNULL(3) && PG_GETARG_INT64(3) == version;
-	if (!nulls[2])
-		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(members.data));
-	row = form_row(fcinfo, &store, values, nulls);
-	store_close(&store);
-	PG_RETURN_DATUM(row);
+	list_room(fcinfo, book_id, &values[0], &values[2], &nulls[2]);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo), values, nulls)));
 }

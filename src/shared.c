@@ -39,6 +39,8 @@ init_slot(DatabaseSlot *slot, LWLock *queue_lock)
 	pg_atomic_init_u64(&slot->seq, 0);
 	pg_atomic_init_u64(&slot->unpublished, 0);
 	pg_atomic_init_u64(&slot->resyncs_wanted, 0);
+	pg_atomic_init_u32(&slot->beats_generation, 0);
+	pg_atomic_init_u64(&slot->leases_from, 0);
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		pg_atomic_init_u64(&slot->counters[i], 0);
 }
@@ -60,10 +62,12 @@ start_up_memory(void)
 
 		memset(shared_state, 0, sizeof(SharedState));
 		shared_state->lock = &(GetNamedLWLockTranche("presence"))->lock;
+		shared_state->beats_tranche = LWLockNewTrancheId();
 		for (int i = 0; i < MAX_DATABASES; i++)
 			init_slot(&shared_state->slots[i], &queue_locks[i].lock);
 	}
 	LWLockRelease(AddinShmemInitLock);
+	LWLockRegisterTranche(shared_state->beats_tranche, "presence_beats");
 }
 
 void
@@ -139,6 +143,8 @@ shared_free(DatabaseSlot *slot)
 	pg_atomic_write_u64(&slot->unpublished, 0);
 	pg_atomic_write_u64(&slot->resyncs_wanted, 0);
 	slot->resyncs_sent = 0;
+	pg_atomic_write_u32(&slot->beats_generation, 0);
+	pg_atomic_write_u64(&slot->leases_from, 0);
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		pg_atomic_write_u64(&slot->counters[i], 0);
 }

@@ -62,6 +62,12 @@ typedef struct DatabaseSlot
 	pg_atomic_uint64 unpublished;
 	pg_atomic_uint64 resyncs_wanted;
 	uint64 resyncs_sent; /* how many of those are; written by the worker */
+
+	/* heartbeats (beats.h); the queue's lock guards the handle, and writes of all four */
+	dsm_handle beats_handle;
+	uint32 beats_made;
+	pg_atomic_uint32 beats_generation; /* of the memory there is; 0: none */
+	pg_atomic_uint64 leases_from; /* TimestampTz; no lease counts from before, as beats were lost */
 } DatabaseSlot;
 
 typedef struct SharedState
@@ -69,6 +75,7 @@ typedef struct SharedState
 	LWLock *lock;
 	Latch *launcher_latch;
 	pid_t launcher_pid;
+	int beats_tranche; /* of the locks in the memory of beats */
 	DatabaseSlot slots[MAX_DATABASES];
 } SharedState;
 

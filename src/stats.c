@@ -107,7 +107,7 @@ presence_statistics(PG_FUNCTION_ARGS)
 	set(values, nulls, MEMBERS, store_datum(SPI_tuptable, 0, 0));
 	if (!RecoveryInProgress())
 	{
-		Datum args[] = {TimestampTzGetDatum(presence_now()), liveness_started()};
+		Datum args[] = {TimestampTzGetDatum(presence_now()), liveness_reads_from()};
 
 		store_execute(COUNT_CONNECTIONS, args, NULL);
 		set(values, nulls, CONNECTIONS, store_datum(SPI_tuptable, 0, 0));

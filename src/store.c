@@ -87,6 +87,15 @@ typedef struct Statement
 	" expires_at = excluded.expires_at, stand_in = excluded.stand_in" \
 	" RETURNING c.id"
 
+#define CONNECTIONS_OF_MEMBER \
+	"SELECT " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in, c.id" \
+	" FROM presence.connection AS c WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2"
+
+#define BARE_MEMBERS \
+	"SELECT p.user_id, p.user_info, p.is_author, p.joined_at, p.last_active_at," \
+	" NULL::pg_catalog.int4, p.id FROM presence.room_presence AS p" \
+	" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.joined_at, p.id"
+
 static const Statement statements[NUM_STATEMENTS] = {
 	[INSERT_PRESENCE] = {false, "i", 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, JSONBOID},
 		"INSERT INTO presence.room_presence AS p"
@@ -113,22 +122,20 @@ static const Statement statements[NUM_STATEMENTS] = {
 		"INSERT INTO presence.connection AS c (book_id, user_id, connection_id,"
 		" presence_id, ttl, last_active_at, expires_at, stand_in)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)" OR_RENEW},
-	[DISCONNECT] = {false, "zzt", 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	[DISCONNECT] = {false, "zzti", 4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.connection_id" EQ "$3"
 		" AND c.stand_in IS NULL"
-		" RETURNING " LEASE_END("c", "$4") ", c.last_active_at, c.stand_in"},
-	[DISCONNECT_ALL] = {false, "zzt", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
+		" RETURNING " LEASE_END("c", "$4") ", c.last_active_at, c.stand_in, c.id"},
+	[DISCONNECT_ALL] = {false, "zzti", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2"
-		" RETURNING " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in"},
-	[DROP_STAND_INS] = {false, "", 2, {TEXTOID, TEXTOID},
+		" RETURNING " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in, c.id"},
+	[DROP_STAND_INS] = {false, "i", 2, {TEXTOID, TEXTOID},
 		"DELETE FROM presence.connection AS c"
-		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.stand_in IS NOT NULL"},
-	[CONNECTION_STATE] = {false, "zzt", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
-		"SELECT " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in"
-		" FROM presence.connection AS c"
-		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2"},
+		" WHERE c.book_id" EQ "$1 AND c.user_id" EQ "$2 AND c.stand_in IS NOT NULL RETURNING c.id"},
+	[CONNECTION_STATE] = {false, "zzti", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
+		CONNECTIONS_OF_MEMBER},
 	[TOUCH_ROOM] = {false, "", 5, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"UPDATE presence.connection AS c"
 		" SET last_active_at = $4, expires_at = $4" PLUS "c.ttl"
@@ -163,18 +170,17 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" JOIN presence.room_presence AS p ON p.user_id" EQ "d.user_id"
 		" AND p.book_id" EQ "d.book_id"
 		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id"},
-	[LIVENESS_MANY] = {false, "bb", 4, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-		"SELECT (pg_catalog.max(" LEASE_END("c", "$4") ")" GT "$3) IS NOT FALSE,"
-		" COALESCE(pg_catalog.bool_or(c.stand_in IS NOT NULL), false)"
+	[LIVENESS_MANY] = {false, "zztii", 3, {TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID},
+		"SELECT " LEASE_END("c", "$3") ", c.last_active_at, c.stand_in, c.id, d.n"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
 		" WITH ORDINALITY AS d(user_id, book_id, n)"
-		" LEFT JOIN presence.connection AS c ON c.book_id" EQ "d.book_id"
-		" AND c.user_id" EQ "d.user_id GROUP BY d.n ORDER BY d.n"},
-	[DROP_STAND_INS_MANY] = {false, "", 2, {TEXTARRAYOID, TEXTARRAYOID},
+		" JOIN presence.connection AS c ON c.book_id" EQ "d.book_id"
+		" AND c.user_id" EQ "d.user_id ORDER BY d.n"},
+	[DROP_STAND_INS_MANY] = {false, "i", 2, {TEXTARRAYOID, TEXTARRAYOID},
 		"DELETE FROM presence.connection AS c"
 		" USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS d(user_id, book_id)"
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
-		" AND c.stand_in IS NOT NULL"},
+		" AND c.stand_in IS NOT NULL RETURNING c.id"},
 	[CONNECT_MANY] = {false, "i", 7,
 		{TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INTERVALOID, TIMESTAMPTZOID,
 		 TIMESTAMPTZOID},
@@ -191,12 +197,13 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" ON d.book_id" EQ "p.book_id AND d.user_id" EQ "p.user_id"
 		" AND d.presence_id" EQ "p.id"
 		" WHERE p.left_at IS NULL ORDER BY p.book_id, p.user_id FOR NO KEY UPDATE OF p"},
-	[DROP_HANDLES] = {false, "", 1, {INT8ARRAYOID},
-		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
-	[LINGER_HANDLES] = {false, "", 3, {INT8ARRAYOID, TIMESTAMPTZOID, INTERVALOID},
+	[DROP_HANDLES] = {false, "i", 1, {INT8ARRAYOID},
+		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"
+		" RETURNING c.id"},
+	[LINGER_HANDLES] = {false, "i", 3, {INT8ARRAYOID, TIMESTAMPTZOID, INTERVALOID},
 		"UPDATE presence.connection AS c"
 		" SET expires_at = $2" PLUS "$3, ttl = $3, stand_in = 'left'"
-		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL"},
+		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL RETURNING c.id"},
 	/* the limit is of what could be locked; a presence may come more than once */
 	[LOCK_EXPIRED] = {false, "tti", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.book_id, p.user_id, p.id FROM presence.connection AS c"
@@ -204,7 +211,14 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" ON p.book_id" EQ "c.book_id AND p.user_id" EQ "c.user_id AND p.id" EQ "c.presence_id"
 		" WHERE " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL LIMIT " SWEEP_LIMIT
 		" FOR NO KEY UPDATE OF p SKIP LOCKED FOR UPDATE OF c SKIP LOCKED"},
-	[DROP_EXPIRED] = {false, "ttiztz", 5, {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+	[LOCK_EXPIRED_HANDLES] = {false, "tti", 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID},
+		"SELECT p.book_id, p.user_id, p.id FROM presence.connection AS c"
+		" JOIN presence.room_presence AS p"
+		" ON p.book_id" EQ "c.book_id AND p.user_id" EQ "c.user_id AND p.id" EQ "c.presence_id"
+		" WHERE c.id" EQ "ANY ($3) AND " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL"
+		" FOR NO KEY UPDATE OF p SKIP LOCKED FOR UPDATE OF c SKIP LOCKED"},
+	/* the last lease of each presence first */
+	[DROP_EXPIRED] = {false, "ttiztzi", 5, {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 		"WITH dropped AS (DELETE FROM presence.connection AS c"
 		" USING (SELECT x.book_id, x.user_id, x.connection_id"
 		" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5))"
@@ -215,14 +229,18 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE c.book_id" EQ "e.book_id AND c.user_id" EQ "e.user_id"
 		" AND c.connection_id" EQ "e.connection_id"
 		" RETURNING c.book_id, c.user_id, c.presence_id, " LEASE_END( "c", "$2") " AS lease_end,"
-		" c.last_active_at, c.stand_in)"
-		" SELECT DISTINCT ON (d.book_id, d.presence_id) d.book_id, d.user_id, d.presence_id,"
-		" d.lease_end, COALESCE(d.stand_in, 'timeout'), d.last_active_at FROM dropped AS d"
+		" c.last_active_at, c.stand_in, c.id)"
+		" SELECT d.book_id, d.user_id, d.presence_id, d.lease_end,"
+		" COALESCE(d.stand_in, 'timeout'), d.last_active_at, d.id FROM dropped AS d"
 		" ORDER BY d.book_id, d.presence_id, d.lease_end DESC"},
-	[DROP_STRAYS] = {false, "", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[DROP_STRAYS] = {false, "i", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c WHERE " LEASE_END("c", "$2") LE "$1"
 		" AND NOT EXISTS (SELECT FROM presence.room_presence AS p WHERE p.book_id" EQ "c.book_id"
-		" AND p.id" EQ "c.presence_id AND p.left_at IS NULL)"},
+		" AND p.id" EQ "c.presence_id AND p.left_at IS NULL) RETURNING c.id"},
+	[DROP_STRAYS_HANDLES] = {false, "", 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID},
+		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($3)"
+		" AND " LEASE_END("c", "$2") LE "$1 AND NOT EXISTS (SELECT FROM presence.room_presence AS p"
+		" WHERE p.book_id" EQ "c.book_id AND p.id" EQ "c.presence_id AND p.left_at IS NULL)"},
 	[CLOSE_UNCONNECTED] = {false, "ttijbzt", 6,
 		{TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID,
 		 TIMESTAMPTZARRAYOID},
@@ -238,12 +256,12 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id)"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
-	[DISCONNECT_PRESENCES] = {false, "", 3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
+	[DISCONNECT_PRESENCES] = {false, "i", 3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c"
 		" USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
 		" AS d(book_id, user_id, presence_id)"
 		" WHERE c.book_id" EQ "d.book_id AND c.user_id" EQ "d.user_id"
-		" AND c.presence_id" EQ "d.presence_id"},
+		" AND c.presence_id" EQ "d.presence_id RETURNING c.id"},
 	[LOCK_ROOM] = {false, "i", 1, {TEXTOID},
 		"SELECT p.id FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.user_id FOR UPDATE"},
@@ -256,16 +274,46 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
 		" RETURNING p.book_id, p.user_id, p.id, p.user_info, p.is_author, p.left_at,"
 		" p.leave_reason"},
-	[ADOPT] = {false, "", 2, {TIMESTAMPTZOID, INTERVALOID},
-		"INSERT INTO presence.connection (book_id, user_id, connection_id,"
+	[ADOPT] = {false, "ii", 2, {TIMESTAMPTZOID, INTERVALOID},
+		"INSERT INTO presence.connection AS a (book_id, user_id, connection_id,"
 		" presence_id, ttl, last_active_at, expires_at, stand_in)"
 		" SELECT p.book_id, p.user_id, '', p.id, $2, p.last_active_at, $1" PLUS "$2, 'timeout'"
 		" FROM presence.room_presence AS p WHERE p.left_at IS NULL"
 		" AND NOT EXISTS (SELECT FROM presence.connection AS c"
 		" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id)"
-		" ON CONFLICT DO NOTHING"},
+		" ON CONFLICT DO NOTHING RETURNING a.id, a.presence_id"},
 	[NEXT_EXPIRY] = {false, "z", 1, {TIMESTAMPTZOID},
 		"SELECT pg_catalog.min(" LEASE_END("c", "$1") ") FROM presence.connection AS c"},
+
+	[LOAD_CONNECTIONS] = {false, "iitttvzzb", 1, {TIMESTAMPTZOID},
+		"SELECT c.id, c.presence_id, c.user_id, c.book_id, c.connection_id, c.ttl,"
+		" c.last_active_at, " LEASE_END("c", "$1") ", c.stand_in IS NOT NULL"
+		" FROM presence.connection AS c"},
+	/* what another transaction holds locked is written another time */
+	[WRITE_CONNECTIONS] = {false, "i", 3, {INT8ARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID},
+		"UPDATE presence.connection AS c"
+		" SET last_active_at = GREATEST(c.last_active_at, f.last_active_at),"
+		" expires_at = GREATEST(c.expires_at, f.expires_at)"
+		" FROM (SELECT x.book_id, x.user_id, x.connection_id, h.last_active_at, h.expires_at"
+		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
+		" AS h(id, last_active_at, expires_at)"
+		" JOIN presence.connection AS x ON x.id" EQ "h.id FOR NO KEY UPDATE OF x SKIP LOCKED) AS f"
+		" WHERE c.book_id" EQ "f.book_id AND c.user_id" EQ "f.user_id"
+		" AND c.connection_id" EQ "f.connection_id RETURNING c.id"},
+	[WRITE_PRESENCES] = {false, "", 1, {INT8ARRAYOID},
+		"UPDATE presence.room_presence AS p SET last_active_at = f.last_active_at"
+		" FROM (SELECT o.book_id, o.id, h.last_active_at FROM"
+		" (SELECT c.book_id, c.user_id, c.presence_id, pg_catalog.max(c.last_active_at) AS last_active_at"
+		" FROM presence.connection AS c WHERE c.id" EQ "ANY ($1)"
+		" GROUP BY c.book_id, c.user_id, c.presence_id) AS h"
+		" JOIN presence.room_presence AS o ON o.book_id" EQ "h.book_id AND o.user_id" EQ "h.user_id"
+		" AND o.id" EQ "h.presence_id"
+		" WHERE o.left_at IS NULL AND o.last_active_at" LT "h.last_active_at"
+		" FOR NO KEY UPDATE OF o SKIP LOCKED) AS f"
+		" WHERE p.book_id" EQ "f.book_id AND p.id" EQ "f.id"},
+	[GONE_HANDLES] = {false, "i", 1, {INT8ARRAYOID},
+		"SELECT h.id FROM pg_catalog.unnest($1) AS h(id) WHERE NOT EXISTS"
+		" (SELECT FROM presence.connection AS c WHERE c.id" EQ "h.id)"},
 
 	[ROOM_MEMBERS] = {true, "tjbzzni", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at,"
@@ -280,27 +328,26 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
 		" AND (c.expires_at" GT "$2) IS NOT FALSE"
 		" ORDER BY p.joined_at, p.id"},
-	[ROOM_MEMBERS_STANDBY] = {true, "tjbzzni", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-		"SELECT p.user_id, p.user_info, p.is_author, p.joined_at, p.last_active_at,"
-		" NULL::pg_catalog.int4, p.id"
-		" FROM presence.room_presence AS p"
-		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"
-		" ORDER BY p.joined_at, p.id"},
+	[ROOM_MEMBERS_BARE] = {true, "tjbzzni", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		BARE_MEMBERS},
+	/* with the latest snapshot */
+	[POLL_MEMBERS] = {false, "tjbzzni", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		BARE_MEMBERS},
 	[MEMBER_COUNT] = {true, "n", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT pg_catalog.count(*)::pg_catalog.int4 FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL AND " ALIVE("$2", "$3")},
-	[MEMBER_COUNT_STANDBY] = {true, "n", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[MEMBER_COUNT_BARE] = {true, "n", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT pg_catalog.count(*)::pg_catalog.int4 FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL"},
-	[USER_ROOMS] = {true, "tzzb", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	[USER_ROOMS] = {true, "tzzbi", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"SELECT p.book_id, p.joined_at, GREATEST(p.last_active_at,"
 		" (SELECT pg_catalog.max(c.last_active_at) FROM presence.connection AS c"
-		" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id)), p.is_author"
+		" WHERE c.book_id" EQ "p.book_id AND c.user_id" EQ "p.user_id)), p.is_author, p.id"
 		" FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL AND " ALIVE("$2", "$3")
 		" ORDER BY p.joined_at, p.book_id"},
-	[USER_ROOMS_STANDBY] = {true, "tzzb", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-		"SELECT p.book_id, p.joined_at, p.last_active_at, p.is_author"
+	[USER_ROOMS_BARE] = {true, "tzzbi", 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+		"SELECT p.book_id, p.joined_at, p.last_active_at, p.is_author, p.id"
 		" FROM presence.room_presence AS p"
 		" WHERE p.user_id" EQ "$1 AND p.left_at IS NULL"
 		" ORDER BY p.joined_at, p.book_id"},
@@ -308,14 +355,10 @@ static const Statement statements[NUM_STATEMENTS] = {
 		"SELECT p.user_info FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.user_id" EQ "$4 AND p.left_at IS NULL"
 		" AND " ALIVE("$2", "$3")},
-	[MEMBER_INFO_STANDBY] = {true, "j", 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
+	[MEMBER_INFO_BARE] = {true, "j", 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID},
 		"SELECT p.user_info FROM presence.room_presence AS p"
 		" WHERE p.book_id" EQ "$1 AND p.user_id" EQ "$4 AND p.left_at IS NULL"},
-	[LIVENESS] = {true, "nzb", 4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
-		"SELECT pg_catalog.count(*) FILTER (WHERE c.stand_in IS NULL AND "
-		LEASE_END("c", "$4") GT "$3)::pg_catalog.int4, pg_catalog.max(c.last_active_at),"
-		" (pg_catalog.max(" LEASE_END( "c", "$4") ")" GT "$3) IS NOT FALSE"
-		" FROM presence.connection AS c WHERE c.user_id" EQ "$1 AND c.book_id" EQ "$2"},
+	[LIVENESS] = {true, "zzti", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}, CONNECTIONS_OF_MEMBER},
 	[COUNT_OPEN] = {true, "i", 0, {0},
 		"SELECT pg_catalog.count(*) FROM presence.room_presence AS p WHERE p.left_at IS NULL"},
 	[COUNT_CONNECTIONS] = {true, "i", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
@@ -419,16 +462,20 @@ owner_context(Oid owner, Oid caller)
 }
 
 void
+store_require_write(const char *function)
+{
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+}
+
+void
 store_open(Store *store, StoreAccess access, const char *function)
 {
 	Oid owner;
 
 	if (access == STORE_WRITE)
-	{
-		PreventCommandDuringRecovery(function);
-		PreventCommandIfReadOnly(function);
-		PreventCommandIfParallelMode(function);
-	}
+		store_require_write(function);
 	store->caller = CurrentMemoryContext;
 	GetUserIdAndSecContext(&store->userid, &store->sec_context);
 	owner = store_owner();

@@ -41,8 +41,10 @@ typedef enum StatementId
 	DROP_HANDLES,
 	LINGER_HANDLES,
 	LOCK_EXPIRED,
+	LOCK_EXPIRED_HANDLES,
 	DROP_EXPIRED,
 	DROP_STRAYS,
+	DROP_STRAYS_HANDLES,
 	CLOSE_UNCONNECTED,
 	DISCONNECT_PRESENCES,
 	LOCK_ROOM,
@@ -50,15 +52,21 @@ typedef enum StatementId
 	EMPTY_ROOM,
 	ADOPT,
 	NEXT_EXPIRY,
-	/* reads */
+	/* what is in shared memory, and the rows */
+	LOAD_CONNECTIONS,
+	WRITE_CONNECTIONS,
+	WRITE_PRESENCES,
+	GONE_HANDLES,
+	/* reads; the bare ones look at no connections */
 	ROOM_MEMBERS,
-	ROOM_MEMBERS_STANDBY,
+	ROOM_MEMBERS_BARE,
+	POLL_MEMBERS,
 	MEMBER_COUNT,
-	MEMBER_COUNT_STANDBY,
+	MEMBER_COUNT_BARE,
 	USER_ROOMS,
-	USER_ROOMS_STANDBY,
+	USER_ROOMS_BARE,
 	MEMBER_INFO,
-	MEMBER_INFO_STANDBY,
+	MEMBER_INFO_BARE,
 	LIVENESS,
 	COUNT_OPEN,
 	COUNT_CONNECTIONS,
@@ -90,6 +98,9 @@ typedef struct Store
 	Oid userid;
 	int sec_context;
 } Store;
+
+/* Raises what a write does in a read-only transaction, on a standby or in a parallel worker. */
+extern void store_require_write(const char *function);
 
 extern void store_open(Store *store, StoreAccess access, const char *function);
 extern void store_close(Store *store);

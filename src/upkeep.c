@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
+#include "beats.h"
 #include "limits.h"
 #include "liveness.h"
 #include "members.h"
@@ -31,6 +32,19 @@ PG_FUNCTION_INFO_V1(presence_on_delete_forget);
 
 #define PURGE_STEP 1024 /* blocks a transaction of the worker */
 
+/* What follows asks the rows. */
+static void
+write_beats(void)
+{
+	int64 *handles;
+	int n;
+
+	if (beats_mode() == BEATS_NONE)
+		return;
+	handles = beats_heard(&n);
+	liveness_write(handles, n);
+}
+
 /*
  * sweep(at): ends what has expired at that moment, all of it but what another
  * transaction holds locked. Gives those without any connection a lease first.
@@ -40,16 +54,17 @@ presence_sweep(PG_FUNCTION_ARGS)
 {
 	TimestampTz at = arg_timestamptz(fcinfo, 0, "at");
 	int32 removed = 0;
-	bool more;
+	uint64 dropped;
 	Store store;
 
 	store_open(&store, STORE_WRITE, "presence.sweep()");
 	liveness_adopt(presence_now());
+	write_beats();
 	do
 	{
-		removed += members_expire(at, &more);
+		removed += members_expire(at, NULL, &dropped);
 		CHECK_FOR_INTERRUPTS();
-	} while (more);
+	} while (dropped > 0);
 	store_close(&store);
 	PG_RETURN_INT32(removed);
 }

@@ -32,8 +32,9 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "beats.h"
+#include "leases.h"
 #include "liveness.h"
-#include "members.h"
 #include "presence.h"
 #include "publisher.h"
 #include "queue.h"
@@ -45,6 +46,7 @@
 #define MAX_SLEEP_MS   60000 /* the extension may have gone without a word */
 #define RESTART_MS     1000  /* after an exit; doubled with each that follows without a sweep */
 #define MAX_FAILURES   6
+#define WRITE_EVERY_MS 300000
 #define PURGE_EVERY_MS 60000 /* history_retention: one step, or a whole pass ended */
 
 static DatabaseSlot *slot;
@@ -60,6 +62,7 @@ leave_slot(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 	if (slot->worker_pid == MyProcPid)
 	{
 		queue_close(slot);
+		beats_close(slot);
 		slot->worker_pid = 0;
 		slot->worker_latch = NULL;
 		slot->state = WORKER_WANTED;
@@ -220,16 +223,44 @@ sweep(void)
 	{
 		with_extension();
 		store_open(&store, STORE_WRITE, "presence worker");
-		members_expire(presence_now(), &more);
-		next = more ? 0 : liveness_next_expiry();
+		leases_look(slot);
+		more = leases_expire(presence_now());
+		next = more ? 0 : leases_next();
 		store_close(&store);
 		end_work();
+		leases_settle();
 		serve_interrupts();
 		publisher_run(slot);
 	} while (more);
 	slot->last_sweep = GetCurrentTimestamp();
 	slot->failures = 0;
 	return next;
+}
+
+/* Lets the tables know, now and then, who was heard when. */
+static void
+write_beats(void)
+{
+	static TimestampTz next = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	bool more = next != 0;
+	Store store;
+
+	if (now < next)
+		return;
+	next = TimestampTzPlusMilliseconds(now, WRITE_EVERY_MS);
+	while (more)
+	{
+		with_extension();
+		store_open(&store, STORE_WRITE, "presence worker");
+		more = leases_write();
+		store_close(&store);
+		end_work();
+		leases_written();
+		serve_interrupts();
+		publisher_run(slot);
+	}
+	leases_forget_rooms(now);
 }
 
 /* presence.history_retention: some blocks now, the next ones another time. */
@@ -283,6 +314,7 @@ work(void)
 		if (!publisher_is_me())
 			publisher_start(slot);
 		next_sweep = sweep();
+		write_beats();
 		next_purge = purge(next_purge);
 		soonest_sweep = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIN_SLEEP_MS);
 		next_sweep = Min(Max(Min(next_sweep, next_purge), soonest_sweep),

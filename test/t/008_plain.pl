@@ -50,6 +50,15 @@ ok($node->poll_query_until('postgres', "SELECT presence.member_count('b') = 1"),
 is($session->query("SELECT added FROM presence.join_room('ben', 'b', ttl => '1 h')"), 't', 'a join ends it too');
 is($listener->news(3), 'member_added ben, member_removed ben timeout, member_added ben', 'and begins another');
 
+$session->query("SELECT presence.join_room('eve', 'b', ttl => '1 s')");
+ok($node->poll_query_until('postgres', "SELECT presence.touch(array_agg(id)) = array_agg(id) FROM presence.connection WHERE user_id = 'eve'"),
+	'no heartbeat for who is past his lease');
+is($session->query(q{
+	SELECT presence.leave_room('eve', 'b');
+	SELECT leave_reason FROM presence.room_presence WHERE user_id = 'eve';
+}), "f\ntimeout", 'and no leave');
+is($listener->news(2), 'member_added eve, member_removed eve timeout', 'but a timeout');
+
 # Transactions
 is(sqlstate($node, 'postgres', "BEGIN; SELECT presence.join_room('dee', 'b'); PREPARE TRANSACTION 'p'"),
 	'0A000', 'PREPARE TRANSACTION is refused');
