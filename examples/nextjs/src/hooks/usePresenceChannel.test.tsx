@@ -93,7 +93,6 @@ describe('joining', () => {
   })
 
   it('takes join times and the author from the database, who is there from the channel', async () => {
-    server.authorId = 'mara'
     server.members = [member('ann', 10), member('gone', 20), member('mara', 30, { isAuthor: true })]
     enter()
     await after(0)
@@ -205,6 +204,39 @@ describe('falling back', () => {
     expect(server.calls).toHaveLength(asked)
   })
 
+  it('joins anew each time, since it gave its connection up', async () => {
+    await enterLive()
+    for (let time = 0; time < 2; time++) {
+      server.calls = []
+      act(() => pusher.become('connecting'))
+      await after(500)
+      expect(server.calls).toEqual(['join polling'])
+      act(() => pusher.become('connected'))
+      act(() => channel().succeed([{ id: 'me', info: {} }]))
+      await after(0)
+      expect(server.calls).toEqual(['join polling', 'leave'])
+    }
+  })
+
+  it('says once that it polls', async () => {
+    await enterLive()
+    act(() => pusher.become('connecting'))
+    await after(500)
+    act(() => pusher.become('unavailable'))
+    await after(500)
+    expect(events.map((event) => event.type === 'mode' && event.mode)).toEqual(['realtime', 'polling'])
+    expect(server.calls.filter((call) => call === 'join polling')).toHaveLength(1)
+  })
+
+  it('asks for the whole list, since the one it shows is not the one it last asked for', async () => {
+    await enterLive(HOSTED)
+    act(() => channel().add({ id: 'ben', info: {} }))
+    act(() => pusher.become('unavailable'))
+    await after(500)
+    expect(server.calls.at(-1)).toBe('poll null')
+    expect(ids()).toEqual(['me'])
+  })
+
   it('keeps the list while it waits for the first poll', async () => {
     await enterLive(GATEWAY, ['ann'])
     act(() => pusher.become('unavailable'))
@@ -274,17 +306,64 @@ describe('falling back', () => {
     expect(pusher.open.size).toBe(0)
   })
 
-  it('looks at once when a page that polls is seen again', async () => {
+  it.each([
+    ['a page that polls is seen again', () => document.dispatchEvent(new Event('visibilitychange'))],
+    ['the network is back', () => window.dispatchEvent(new Event('online'))]
+  ])('looks at once when %s', async (_, happens) => {
     await enterLive()
     act(() => pusher.become('unavailable'))
     await after(500)
     server.calls = []
-    act(() => void document.dispatchEvent(new Event('visibilitychange')))
-    act(() => void window.dispatchEvent(new Event('online')))
+    act(() => void happens())
+    act(() => void happens())
     await after(0)
     expect(server.calls).toEqual(['poll v1'])
     await after(29_000)
     expect(server.calls).toHaveLength(1)
+  })
+
+  it('asks nothing while the page is hidden and woken by something else', async () => {
+    await enterLive()
+    act(() => pusher.become('unavailable'))
+    await after(500)
+    server.calls = []
+    vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
+    act(() => void document.dispatchEvent(new Event('visibilitychange')))
+    await after(0)
+    expect(server.calls).toEqual([])
+  })
+
+  it('forgets earlier failures with the first success', async () => {
+    await enterLive()
+    server.error = 'unavailable'
+    act(() => pusher.become('unavailable'))
+    await after(500 + 5_000)
+    server.error = null
+    await after(10_000)
+    server.error = 'unavailable'
+    await after(30_000)
+    server.calls = []
+    await after(5_000)
+    expect(server.calls).toHaveLength(1)
+    act(() => pusher.become('connected'))
+    act(() => channel().succeed([]))
+    act(() => pusher.become('unavailable'))
+    await after(500)
+    server.calls = []
+    await after(5_000)
+    expect(server.calls).toHaveLength(1)
+  })
+
+  it('keeps who polls in the list of a Pusher channel that he is not in', async () => {
+    server.members = [member('ann', 1), member('me', 2)]
+    enter(HOSTED)
+    await after(0)
+    act(() => channel().succeed([{ id: 'me', info: {} }]))
+    expect(ids()).toEqual(['ann', 'me'])
+    server.members = [member('me', 2)]
+    server.version++
+    await after(30_000)
+    expect(ids()).toEqual(['me'])
   })
 
   it('does not bring back who left while a list was on its way', async () => {
@@ -298,6 +377,14 @@ describe('falling back', () => {
     await act(async () => open())
     await after(0)
     expect(ids()).toEqual(['me', 'ben'])
+  })
+
+  it('shows who left the channel and now polls', async () => {
+    await enterLive(HOSTED, ['ann'])
+    act(() => channel().remove('ann'))
+    server.version++
+    await after(30_000)
+    expect(ids()).toEqual(['me', 'ann'])
   })
 
   it('does not give its presence up if the socket is lost before its turn', async () => {
@@ -332,6 +419,15 @@ describe('leaving', () => {
     document.dispatchEvent(new Event('visibilitychange'))
     await after(60_000)
     expect(server.calls).toHaveLength(asked)
+  })
+
+  it("leaves with the gateway's socket, and needs no call for it", async () => {
+    const { unmount } = await enterLive()
+    server.calls = []
+    unmount()
+    await after(0)
+    expect(pusher.calls.at(-1)).toBe(`unsubscribe ${ROOM}`)
+    expect(server.calls).toEqual([])
   })
 
   it('joins and leaves in order, however fast, and subscribes to nothing', async () => {

@@ -138,7 +138,6 @@ export class RoomSession {
     const well = this.joinFirst ? await this.join('polling') : await this.poll()
     this.beating = false
     if (this.closed || !this.tabHolds) return
-    if (this.joinFirst && well) return this.beat() // the mode changed meanwhile, and with it the lease
     this.failures = well ? 0 : this.failures + 1
     this.beatIn(well ? POLL_INTERVAL : Math.min(FIRST_RETRY * 2 ** (this.failures - 1), POLL_INTERVAL))
   }
@@ -157,6 +156,7 @@ export class RoomSession {
     await this.calls.run(async () => {
       // The socket may have been lost while this waited for its turn.
       if (this.closed || this.tabHolds) return
+      this.joinFirst = true
       const result = await leaveRoom(this.address)
       if (result.success && !this.tabHolds) this.holding = false
     })
@@ -177,8 +177,7 @@ export class RoomSession {
   private setMode(mode: ConnectionMode, reason: string): void {
     clearTimeout(this.timer)
     this.failures = 0
-    this.known = null
-    this.joinFirst = true // the lease is another one
+    this.known = null // the list at hand is no longer that version
     this.store().setConnectionMode(mode)
     this.onEvent({ type: 'mode', mode, reason })
   }
@@ -260,7 +259,6 @@ export class RoomSession {
   private onAdded(subscribed: Subscribed): void {
     const type = this.store().members.has(subscribed.id) ? 'updated' : 'joined'
     const member = this.toMember(subscribed)
-    this.goneSince.delete(member.userId)
     this.store().putMember(member)
     this.onEvent({ type, member })
   }

@@ -74,11 +74,13 @@ export class FakePusher {
   connection = new Emitter()
   state = 'connected'
   open = new Map<string, FakeChannel>()
+  private made: FakeChannel[] = []
   calls: string[] = []
 
   subscribe(name: string): FakeChannel {
     this.calls.push(`subscribe ${name}`)
     const channel = this.open.get(name) ?? new FakeChannel(name)
+    this.made.push(channel)
     channel.subscriptionPending = !channel.subscribed
     this.open.set(name, channel)
     return channel
@@ -99,6 +101,7 @@ export class FakePusher {
 
   // What the app has bound, anywhere.
   get bound(): number {
-    return [...this.open.values()].reduce((sum, { bindings }) => sum + bindings.length, this.connection.bindings.length)
+    const emitters = new Set<Emitter>([this.connection, ...this.made])
+    return [...emitters].reduce((sum, { bindings }) => sum + bindings.length, 0)
   }
 }
