@@ -16,6 +16,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "beats.h"
 #include "json.h"
@@ -59,21 +60,37 @@ joined_values(const Joined *joined, Datum *values, bool *nulls)
 	values[8] = BoolGetDatum(joined->added);
 }
 
-/* The result's row type, looked up with the first call of a query. */
+/*
+ * The result's row type, kept for the session: a function's never changes, and to look
+ * it up takes longer than a heartbeat.
+ */
 static TupleDesc
 result_type(FunctionCallInfo fcinfo)
 {
-	if (fcinfo->flinfo->fn_extra == NULL)
+	static struct
 	{
-		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		Oid function;
 		TupleDesc tupdesc;
+	} known[3]; /* the functions here that return a row */
+	static int next = 0;
+	Oid function = fcinfo->flinfo->fn_oid;
+	MemoryContext old;
+	TupleDesc tupdesc;
 
-		if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		fcinfo->flinfo->fn_extra = BlessTupleDesc(tupdesc);
-		MemoryContextSwitchTo(old);
-	}
-	return fcinfo->flinfo->fn_extra;
+	for (size_t i = 0; i < lengthof(known); i++)
+		if (known[i].function == function)
+			return known[i].tupdesc;
+
+	/* those of an extension that was dropped give way */
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	tupdesc = BlessTupleDesc(tupdesc);
+	MemoryContextSwitchTo(old);
+	known[next].function = function;
+	known[next].tupdesc = tupdesc;
+	next = (next + 1) % (int) lengthof(known);
+	return tupdesc;
 }
 
 static Datum
@@ -245,12 +262,12 @@ presence_drop_connections(PG_FUNCTION_ARGS)
 
 /* Executes a read of (id, now, leases from). */
 static uint64
-execute_read(StatementId full, StatementId bare, text *id)
+execute_read(StatementId statement, text *id)
 {
 	Datum values[] = {PointerGetDatum(id), TimestampTzGetDatum(presence_now()),
 					  liveness_reads_from()};
 
-	return store_execute(liveness_bare_reads() ? bare : full, values, NULL);
+	return store_execute(statement, values, NULL);
 }
 
 /* What memory knows better than the row of a presence; connections: NULL if not asked for. */
@@ -277,6 +294,7 @@ presence_room_members(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	text *book_id = arg_book_id(fcinfo, 0);
 	bool beats;
+	bool bare;
 	uint64 nrows;
 	Store store;
 
@@ -284,7 +302,8 @@ presence_room_members(PG_FUNCTION_ARGS)
 	store_open(&store, STORE_READ, "presence.room_members()");
 	/* of what this transaction changes only the rows know how many connections there are */
 	beats = liveness_in_memory();
-	nrows = execute_read(ROOM_MEMBERS, beats ? ROOM_MEMBERS_BARE : ROOM_MEMBERS, book_id);
+	bare = beats || RecoveryInProgress();
+	nrows = execute_read(bare ? ROOM_MEMBERS_BARE : ROOM_MEMBERS, book_id);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		Datum values[7];
@@ -311,7 +330,7 @@ presence_user_rooms(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	store_open(&store, STORE_READ, "presence.user_rooms()");
-	nrows = execute_read(USER_ROOMS, USER_ROOMS_BARE, user_id);
+	nrows = execute_read(liveness_bare_reads() ? USER_ROOMS_BARE : USER_ROOMS, user_id);
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		Datum values[5];
@@ -336,7 +355,7 @@ presence_member_count(PG_FUNCTION_ARGS)
 	Store store;
 
 	store_open(&store, STORE_READ, "presence.member_count()");
-	execute_read(MEMBER_COUNT, MEMBER_COUNT_BARE, book_id);
+	execute_read(liveness_bare_reads() ? MEMBER_COUNT_BARE : MEMBER_COUNT, book_id);
 	count = DatumGetInt32(store_datum(SPI_tuptable, 0, 0));
 	store_close(&store);
 	PG_RETURN_INT32(count);
@@ -440,7 +459,8 @@ list_room(FunctionCallInfo fcinfo, text *book_id, Datum *version, Datum *members
 	{
 		initStringInfo(&list);
 		store_open(&store, STORE_WRITE, "presence.poll_room()");
-		append_members(&list, execute_read(ROOM_MEMBERS, POLL_MEMBERS, book_id));
+		append_members(&list,
+					   execute_read(liveness_bare_reads() ? POLL_MEMBERS : ROOM_MEMBERS, book_id));
 		store_close(&store);
 		if (!counted)
 			current =

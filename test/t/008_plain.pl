@@ -51,12 +51,12 @@ is($session->query("SELECT added FROM presence.join_room('ben', 'b', ttl => '1 h
 is($listener->news(3), 'member_added ben, member_removed ben timeout, member_added ben', 'and begins another');
 
 $session->query("SELECT presence.join_room('eve', 'b', ttl => '1 s')");
-ok($node->poll_query_until('postgres', "SELECT presence.touch(array_agg(id)) = array_agg(id) FROM presence.connection WHERE user_id = 'eve'"),
-	'no heartbeat for who is past his lease');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM presence.online WHERE user_id = 'eve'"), 'past the lease');
 is($session->query(q{
+	SELECT presence.touch(array_agg(id)) = array_agg(id) FROM presence.connection WHERE user_id = 'eve';
 	SELECT presence.leave_room('eve', 'b');
 	SELECT leave_reason FROM presence.room_presence WHERE user_id = 'eve';
-}), "f\ntimeout", 'and no leave');
+}), "t\nf\ntimeout", 'there is no heartbeat, and no leave');
 is($listener->news(2), 'member_added eve, member_removed eve timeout', 'but a timeout');
 
 # Transactions
