@@ -38,16 +38,12 @@ member_tell(EventKind kind, const Member *member, const char *reason, TimestampT
 	event_emit(&event);
 }
 
-/* Locks the open presence, if there is one. */
-static bool
-lock_member(text *user_id, text *book_id, Member *member)
+/* A presence from the last result. */
+static void
+read_member(text *user_id, text *book_id, Member *member)
 {
-	Datum values[] = {PointerGetDatum(user_id), PointerGetDatum(book_id)};
-	SPITupleTable *rows;
+	SPITupleTable *rows = SPI_tuptable;
 
-	if (store_execute(LOCK_PRESENCE, values, NULL) == 0)
-		return false;
-	rows = SPI_tuptable;
 	member->user_id = user_id;
 	member->book_id = book_id;
 	member->id = DatumGetInt64(store_datum(rows, 0, 0));
@@ -55,6 +51,17 @@ lock_member(text *user_id, text *book_id, Member *member)
 	member->last_active_at = DatumGetTimestampTz(store_datum(rows, 0, 2));
 	member->is_author = DatumGetBool(store_datum(rows, 0, 3));
 	member->user_info = store_jsonb(rows, 0, 4);
+}
+
+/* Locks the open presence, if there is one. */
+static bool
+lock_member(text *user_id, text *book_id, Member *member)
+{
+	Datum values[] = {PointerGetDatum(user_id), PointerGetDatum(book_id)};
+
+	if (store_execute(LOCK_PRESENCE, values, NULL) == 0)
+		return false;
+	read_member(user_id, book_id, member);
 	return true;
 }
 
@@ -181,33 +188,67 @@ member_join_unheard(text *user_id, text *book_id, Jsonb *user_info, TimestampTz 
 	return true;
 }
 
-bool
-member_leave(text *user_id, text *book_id, text *connection_id, TimestampTz now)
+/*
+ * All connections go: the presence is closed at once, which locks it as well. If its lease
+ * had ended before, unnoticed, it was no member's leave.
+ */
+static bool
+leave_with_all(text *user_id, text *book_id, TimestampTz now)
+{
+	Datum values[] = {PointerGetDatum(user_id), PointerGetDatum(book_id), TimestampTzGetDatum(now)};
+	Member member;
+	Liveness dropped;
+	TimestampTz left_at;
+
+	if (store_execute(LEAVE, values, NULL) == 0)
+		return false;
+	read_member(user_id, book_id, &member);
+	left_at = DatumGetTimestampTz(store_datum(SPI_tuptable, 0, 5));
+	dropped = liveness_disconnect(user_id, book_id, NULL, now);
+	if (dropped.rows > 0 && dropped.lease_end <= now)
+	{
+		close_member(&member, dropped.lease_end, "timeout", dropped.last_active);
+		return false;
+	}
+	member_tell(MEMBER_REMOVED, &member, "left", left_at);
+	return true;
+}
+
+/* One connection goes, and the member with the last one that is alive. */
+static bool
+leave_with_one(text *user_id, text *book_id, text *connection_id, TimestampTz now)
 {
 	Member member;
 	Liveness dropped;
-	bool expired;
+	Liveness left;
 
 	if (!lock_member(user_id, book_id, &member))
 		return false;
 	dropped = liveness_disconnect(user_id, book_id, connection_id, now);
-	if (connection_id)
+	if (dropped.rows == 0)
+		return false; /* not one of its connections */
+	left = liveness_of(user_id, book_id, now);
+	if (left.live > 0)
+		return false;
+	if (left.rows > 0)
 	{
-		Liveness left;
-
-		if (dropped.rows == 0)
-			return false; /* not one of its connections */
-		left = liveness_of(user_id, book_id, now);
-		if (left.live > 0)
-			return false;
 		left = liveness_disconnect(user_id, book_id, NULL, now);
 		dropped.lease_end = Max(dropped.lease_end, left.lease_end);
 		dropped.last_active = Max(dropped.last_active, left.last_active);
 	}
+	if (dropped.lease_end <= now)
+	{
+		close_member(&member, dropped.lease_end, "timeout", dropped.last_active);
+		return false;
+	}
+	close_member(&member, now, "left", now);
+	return true;
+}
 
-	/* its lease may have ended before, unnoticed: then it was no member's leave */
-	expired = dropped.rows > 0 && dropped.lease_end <= now;
-	close_member(&member, expired ? dropped.lease_end : now, expired ? "timeout" : "left",
-				 expired ? dropped.last_active : now);
-	return !expired;
+bool
+member_leave(text *user_id, text *book_id, text *connection_id, TimestampTz now)
+{
+	if (connection_id)
+		return leave_with_one(user_id, book_id, connection_id, now);
+	return leave_with_all(user_id, book_id, now);
 }

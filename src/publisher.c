@@ -144,10 +144,11 @@ publish_batch(DatabaseSlot *slot)
 	return more;
 }
 
-void
+bool
 publisher_run(DatabaseSlot *slot)
 {
 	bool more = true;
+	bool published = false;
 
 	pg_atomic_write_u32(&slot->publish, 0);
 	pg_memory_barrier();
@@ -157,5 +158,7 @@ publisher_run(DatabaseSlot *slot)
 	{
 		CHECK_FOR_INTERRUPTS();
 		more = publish_batch(slot);
+		published = true;
 	}
+	return published;
 }

@@ -14,9 +14,9 @@ extern void publisher_start(DatabaseSlot *slot);
 
 /*
  * Sends, in transactions of its own, what is committed and visible. The rest waits for
- * the next call, which the commits will ask for by the latch.
+ * the next call, which the commits will ask for by the latch. True if there was something.
  */
-extern void publisher_run(DatabaseSlot *slot);
+extern bool publisher_run(DatabaseSlot *slot);
 
 /* Whether this process is the one that publishes. */
 extern bool publisher_is_me(void);

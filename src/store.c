@@ -110,10 +110,17 @@ static const Statement statements[NUM_STATEMENTS] = {
 	[UPDATE_MEMBER] = {false, "", 4, {TEXTOID, INT8OID, BOOLOID, JSONBOID},
 		"UPDATE presence.room_presence AS p SET is_author = $3, user_info = $4"
 		" WHERE p.book_id" EQ "$1 AND p.id" EQ "$2"},
+	[LEAVE] = {false, "izzbjz", 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID},
+		"UPDATE presence.room_presence AS p"
+		" SET left_at = GREATEST($3, p.joined_at), leave_reason = 'left',"
+		" last_active_at = GREATEST($3, p.last_active_at)"
+		" WHERE p.user_id" EQ "$1 AND p.book_id" EQ "$2 AND p.left_at IS NULL"
+		" RETURNING p.id, p.joined_at, p.last_active_at, p.is_author, p.user_info, p.left_at"},
+	/* also of one that LEAVE has closed: $5 counts, not what it wrote */
 	[CLOSE_PRESENCE] = {false, "z", 5, {TEXTOID, INT8OID, TIMESTAMPTZOID, TEXTOID, TIMESTAMPTZOID},
 		"UPDATE presence.room_presence AS p"
 		" SET left_at = GREATEST($3, p.joined_at), leave_reason = $4,"
-		" last_active_at = GREATEST($5, p.last_active_at)"
+		" last_active_at = GREATEST($5, CASE WHEN p.left_at IS NULL THEN p.last_active_at ELSE p.joined_at END)"
 		" WHERE p.book_id" EQ "$1 AND p.id" EQ "$2"
 		" RETURNING p.left_at"},
 

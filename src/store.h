@@ -22,6 +22,7 @@ typedef enum StatementId
 	INSERT_PRESENCE,
 	LOCK_PRESENCE,
 	UPDATE_MEMBER,
+	LEAVE,
 	CLOSE_PRESENCE,
 	/* its connections */
 	CONNECT,

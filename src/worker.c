@@ -43,6 +43,7 @@
 #include "upkeep.h"
 
 #define MIN_SLEEP_MS   250   /* leases that end within it are one sweep */
+#define NAP_US       1000  /* after events were sent: what comes meanwhile goes together */
 #define MAX_SLEEP_MS   60000 /* the extension may have gone without a word */
 #define RESTART_MS     1000  /* after an exit; doubled with each that follows without a sweep */
 #define MAX_FAILURES   6
@@ -324,7 +325,8 @@ work(void)
 		while (GetCurrentTimestamp() < next_sweep)
 		{
 			serve_interrupts();
-			publisher_run(slot);
+			if (publisher_run(slot))
+				pg_usleep(NAP_US);
 			if (pg_atomic_read_u32(&slot->sweep))
 				next_sweep = soonest_sweep;
 			/* what waits for a lock uses the same latch: the flag tells what it swallowed */
