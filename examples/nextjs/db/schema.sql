@@ -79,15 +79,20 @@ CREATE OR REPLACE TRIGGER forget_presence AFTER DELETE ON book
   FOR EACH ROW EXECUTE FUNCTION presence.on_delete_forget('book', 'id');
 
 -- The server's role: presence by its functions, the app's own tables, no more.
+-- And one for the gateway. Give them passwords, or let pg_hba.conf decide.
 
 DO $$
+DECLARE
+  role text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reading_app') THEN
-    CREATE ROLE reading_app LOGIN;
-  END IF;
+  FOREACH role IN ARRAY ARRAY['reading_app', 'reading_gateway'] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+      EXECUTE format('CREATE ROLE %I LOGIN', role);
+    END IF;
+  END LOOP;
 END
 $$;
-SELECT presence.grant_app('reading_app') \g /dev/null
+SELECT presence.grant_app('reading_app'), presence.grant_gateway('reading_gateway') \g /dev/null
 GRANT SELECT, INSERT, UPDATE, DELETE ON "user", "session", "account", "verification" TO reading_app;
 GRANT SELECT ON book TO reading_app;
 

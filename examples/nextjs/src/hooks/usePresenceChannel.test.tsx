@@ -218,6 +218,21 @@ describe('falling back', () => {
     }
   })
 
+  it('has the socket tried again with each poll', async () => {
+    await enterLive()
+    pusher.calls = []
+    act(() => pusher.become('connecting'))
+    await after(500)
+    expect(pusher.calls).toEqual([])
+    await after(60_000)
+    expect(pusher.calls).toEqual(['disconnect', 'connect', 'disconnect', 'connect'])
+    act(() => pusher.become('connected'))
+    act(() => channel().refuse())
+    pusher.calls = []
+    await after(30_000)
+    expect(pusher.calls).toEqual([`subscribe ${ROOM}`])
+  })
+
   it('says once that it polls', async () => {
     await enterLive()
     act(() => pusher.become('connecting'))
@@ -263,6 +278,11 @@ describe('falling back', () => {
     await after(0)
     expect(result.current.connectionMode).toBe('realtime')
     expect(server.calls.at(-1)).toBe('leave')
+    const asked = server.calls.length
+    act(() => channel().emit('presence:restored'))
+    await after(0)
+    expect(server.calls).toHaveLength(asked)
+    expect(events.filter(({ type }) => type === 'mode')).toHaveLength(3)
   })
 
   it('polls if the subscription is refused, and asks for it again with each poll', async () => {

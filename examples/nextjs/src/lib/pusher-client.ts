@@ -31,7 +31,7 @@ function createClient(config: PusherConfig): Pusher {
     wsPort: config.port,
     wssPort: config.port,
     forceTLS: config.tls,
-    enabledTransports: ['ws', 'wss'],
+    enabledTransports: [config.tls ? 'wss' : 'ws'],
     cluster: '' // required by the type, and overruled by wsHost
   })
 }

@@ -126,9 +126,17 @@ export class RoomSession {
     if (this.closed) return false
     if (!result.success) return this.refused(result.error)
     this.showList(result.data)
+    this.reconnect()
     if (!result.data.joined) return this.join('polling')
     this.subscribe()
     return true
+  }
+
+  // pusher-js tries less and less often, up to once a minute, or gives up.
+  private reconnect(): void {
+    if (this.isOnline) return
+    this.pusher.disconnect()
+    this.pusher.connect()
   }
 
   // A heartbeat of the tab's own connection, and the next one in its time.
@@ -150,6 +158,10 @@ export class RoomSession {
   private get tabHolds(): boolean {
     const mode = this.store().connectionMode
     return mode === 'polling' || (mode === 'realtime' && !this.socketHolds)
+  }
+
+  private get isOnline(): boolean {
+    return this.pusher.connection.state === 'connected'
   }
 
   private async release(): Promise<void> {
@@ -189,8 +201,10 @@ export class RoomSession {
   }
 
   private restore(reason: string): void {
-    this.setMode('realtime', reason)
+    const already = this.store().connectionMode === 'realtime'
+    if (!already) this.setMode('realtime', reason)
     this.showSubscribed()
+    if (already) return
     if (this.socketHolds) void this.release()
     else void this.beat()
   }
@@ -206,7 +220,7 @@ export class RoomSession {
       this.channel.bind('pusher:member_removed', this.onRemoved, this)
       this.channel.bind('presence:degraded', () => this.degrade('the gateway has lost its database'), this)
       this.channel.bind('presence:restored', () => this.restore('the gateway has its database again'), this)
-    } else if (!this.channel.subscribed && !this.channel.subscriptionPending) {
+    } else if (this.isOnline && !this.channel.subscribed && !this.channel.subscriptionPending) {
       this.pusher.subscribe(this.channelName) // refused before, a room that was full for instance
     }
   }

@@ -71,8 +71,7 @@ export class FakeChannel extends Emitter {
 }
 
 export class FakePusher {
-  connection = new Emitter()
-  state = 'connected'
+  connection = Object.assign(new Emitter(), { state: 'connected' })
   open = new Map<string, FakeChannel>()
   private made: FakeChannel[] = []
   calls: string[] = []
@@ -91,10 +90,20 @@ export class FakePusher {
     this.open.delete(name)
   }
 
+  disconnect() {
+    this.calls.push('disconnect')
+    this.become('disconnected')
+  }
+
+  connect() {
+    this.calls.push('connect')
+    this.become('connecting')
+  }
+
   // The socket's state changes.
   become(state: string) {
-    const previous = this.state
-    this.state = state
+    const previous = this.connection.state
+    this.connection.state = state
     if (state !== 'connected') for (const channel of this.open.values()) channel.lose()
     this.connection.emit('state_change', { previous, current: state })
   }

@@ -1,4 +1,5 @@
 import { useState } from 'react'
+import { hueStyle } from '../hue'
 import styles from './Avatar.module.css'
 
 type Props = { id: string; name: string; avatarUrl: string | null; size?: 'small' | 'medium' }
@@ -8,7 +9,7 @@ type Props = { id: string; name: string; avatarUrl: string | null; size?: 'small
 export function Avatar({ id, name, avatarUrl, size = 'medium' }: Props) {
   const [broken, setBroken] = useState<string | null>(null)
   return (
-    <span className={`${styles.avatar} ${styles[size]}`} style={{ '--hue': hueOf(id) } as React.CSSProperties} aria-hidden="true">
+    <span className={`${styles.avatar} ${styles[size]}`} style={hueStyle(id)} aria-hidden="true">
       {avatarUrl && avatarUrl !== broken ? (
         // Pictures are anywhere on the web: next/image would have to know the hosts.
         <img src={avatarUrl} alt="" referrerPolicy="no-referrer" onError={() => setBroken(avatarUrl)} />
@@ -23,10 +24,4 @@ function initialsOf(name: string): string {
   const words = name.trim().split(/\s+/)
   const letters = words.length > 1 ? [words[0], words[words.length - 1]] : [words[0]]
   return letters.map((word) => [...(word ?? '')][0] ?? '').join('').toUpperCase()
-}
-
-function hueOf(id: string): number {
-  let hash = 0
-  for (const char of id) hash = (hash * 31 + char.codePointAt(0)!) >>> 0
-  return hash % 360
 }

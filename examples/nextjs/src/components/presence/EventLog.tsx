@@ -48,14 +48,16 @@ export function EventLog({ entries }: { entries: Entry[] }) {
         <p className={styles.empty}>Nothing yet.</p>
       ) : (
         // Not read out: the number of readers is. Focusable, so that keys can scroll it.
-        <ol className={styles.log} role="log" aria-live="off" aria-labelledby="log-title" tabIndex={0}>
-          {entries.map(({ id, at, text, kind }) => (
-            <li key={id} className={styles.entry} data-kind={kind}>
-              <time dateTime={new Date(at).toISOString()}>{formatSeconds(at)}</time>
-              <span>{text}</span>
-            </li>
-          ))}
-        </ol>
+        <div className={styles.log} role="log" aria-live="off" aria-labelledby="log-title" tabIndex={0}>
+          <ol>
+            {entries.map(({ id, at, text, kind }) => (
+              <li key={id} className={styles.entry} data-kind={kind}>
+                <time dateTime={new Date(at).toISOString()}>{formatSeconds(at)}</time>
+                <span>{text}</span>
+              </li>
+            ))}
+          </ol>
+        </div>
       )}
     </section>
   )

@@ -9,6 +9,7 @@ import { MemberList } from '@/components/presence/MemberList'
 import { ReaderCount } from '@/components/presence/ReaderCount'
 import { RefusedNotice } from '@/components/presence/RefusedNotice'
 import { UserMenu } from '@/components/UserMenu'
+import { hueStyle } from '@/components/hue'
 import { usePresenceChannel } from '@/hooks/usePresenceChannel'
 import type { Book } from '@/lib/books'
 import type { PusherConfig } from '@/lib/pusher-client'
@@ -39,7 +40,7 @@ export function PresenceTest({ user, book, books, pusher }: Props) {
       <main className={styles.main}>
         <section className={`card ${styles.room}`} aria-labelledby="title">
           <div className={styles.book}>
-            <div className={styles.cover} aria-hidden="true">
+            <div className={styles.cover} style={hueStyle(book.id)} aria-hidden="true">
               <span>{book.title}</span>
             </div>
             <div className={styles.about}>
@@ -49,15 +50,11 @@ export function PresenceTest({ user, book, books, pusher }: Props) {
               <p className={styles.author}>{book.author}</p>
               <ReaderCount inRoom={inRoom && !error} />
             </div>
-            <button
-              type="button"
-              className={inRoom ? 'button buttonQuiet' : 'button'}
-              onClick={toggle}
-            >
+            <button type="button" className={inRoom ? 'button buttonQuiet' : 'button'} onClick={toggle}>
               {inRoom ? 'Leave' : 'Join'}
             </button>
           </div>
-          {connectionMode === 'polling' && <DegradedNotice />}
+          <DegradedNotice degraded={connectionMode === 'polling'} />
           {error && <RefusedNotice error={error} />}
           {inRoom && !error ? (
             <MemberList me={user.id} />

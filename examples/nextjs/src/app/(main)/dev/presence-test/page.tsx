@@ -3,8 +3,9 @@
 
 import type { Metadata } from 'next'
 import { headers } from 'next/headers'
+import { notFound } from 'next/navigation'
 import { SignIn } from '@/components/SignIn'
-import { listBooks } from '@/lib/books'
+import { findBook, listBooks } from '@/lib/books'
 import { env } from '@/lib/env'
 import { pusherConfig } from '@/lib/pusher-server'
 import { currentUser } from '@/lib/session'
@@ -20,8 +21,8 @@ export default async function Page({ searchParams }: Props) {
 
   const { book: wanted } = await searchParams
   const books = await listBooks()
-  const book = books.find(({ id }) => id === wanted) ?? books[0]
-  if (!book) return <p>There are no books yet: see db/sample.sql.</p>
+  const book = typeof wanted === 'string' ? await findBook(wanted) : books[0]
+  if (!book) notFound()
   // By key: another book is another room, with a log of its own.
   return <PresenceTest key={book.id} user={user} book={book} books={books} pusher={pusherConfig()} />
 }
