@@ -63,6 +63,7 @@ stop(void)
 	for (int i = 0; i < 2; i++)
 		close_handle((uv_handle_t *) &signals[i]);
 	server_stop();
+	uv_stop(loop);
 }
 
 static void
@@ -156,6 +157,8 @@ main(int argc, char **argv)
 		return 1;
 	database_start(loop, &events);
 	uv_run(loop, UV_RUN_DEFAULT);
+	while (server_closing())
+		uv_run(loop, UV_RUN_NOWAIT);
 	uv_loop_close(loop);
 	return 0;
 }

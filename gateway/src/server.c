@@ -238,3 +238,17 @@ server_stop(void)
 {
 	lws_context_destroy(context);
 }
+
+/*
+ * libwebsockets' own timer keeps the loop alive for a second or two after all is closed; we
+ * give what closes a few turns instead, then have it freed.
+ */
+bool
+server_closing(void)
+{
+	static int turns = 10;
+
+	if (--turns == 0)
+		lws_context_destroy(context);
+	return turns > 0;
+}

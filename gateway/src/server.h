@@ -15,7 +15,8 @@ extern bool server_start(uv_loop_t *loop);
 /* Clients are told to go elsewhere, those that come from now on too. */
 extern void server_drain(void);
 
-/* Closes everything; the loop has to run until that is done. */
+/* Closes everything. The loop must be turned, without waiting, while it is closing. */
 extern void server_stop(void);
+extern bool server_closing(void);
 
 #endif /* GATEWAY_SERVER_H */

@@ -116,66 +116,6 @@ queue_frame(Socket *socket, Frame *frame)
 	mark_dirty(socket);
 }
 
-void
-socket_send(Socket *socket, Frame *frame)
-{
-	if (socket->closing || socket->slow)
-		return;
-	if (socket->backlog + frame->len <= (size_t) options.max_backlog || socket->nqueue == 0)
-		queue_frame(socket, frame);
-	else
-	{
-		/* Not killed here: the caller may be on its way through a list that it is in. */
-		socket->slow = true;
-		mark_dirty(socket);
-	}
-}
-
-void
-socket_send_own(Socket *socket, Frame *frame)
-{
-	socket_send(socket, frame);
-	frame_unref(frame);
-}
-
-/*
- * libwebsockets looks at its timeouts in its own turns only, and nothing else may be
- * going on: wake it.
- */
-static void
-set_timeout(Socket *socket, int seconds)
-{
-	lws_set_timeout(socket->wsi, PENDING_TIMEOUT_CLOSE_SEND, seconds);
-	lws_cancel_service(lws_get_context(socket->wsi));
-}
-
-void
-socket_close(Socket *socket, int code, const char *reason)
-{
-	Frame *error;
-	Frame *goodbye;
-
-	if (socket->closing)
-		return;
-	error = frame_error(code, reason);
-	goodbye = frame_close(code);
-	queue_frame(socket, error);
-	queue_frame(socket, goodbye);
-	frame_unref(error);
-	frame_unref(goodbye);
-	detach(socket);
-	set_timeout(socket, CLOSE_SECONDS);
-}
-
-void
-socket_kill(Socket *socket)
-{
-	detach(socket);
-	mark_clean(socket);
-	drop_queue(socket);
-	set_timeout(socket, LWS_TO_KILL_ASYNC);
-}
-
 /* Frames from the queue, as many as fit; how many. At least one, whatever its size. */
 static int
 gather(Socket *socket, unsigned char *out, size_t *len)
@@ -227,6 +167,73 @@ write_queue(Socket *socket)
 		unqueue(socket, n);
 	}
 	return true;
+}
+
+/*
+ * Over its limit, what waits is handed over at once: many frames of one turn are no sign of
+ * a slow reader. Who is one is not killed here: the caller may be on its way
+ * through a list that it is in.
+ */
+void
+socket_send(Socket *socket, Frame *frame)
+{
+	size_t limit = (size_t) options.max_backlog;
+
+	if (socket->closing || socket->slow)
+		return;
+	if (socket->nqueue > 0 && socket->backlog + frame->len > limit &&
+		(!write_queue(socket) || (socket->nqueue > 0 && socket->backlog + frame->len > limit)))
+	{
+		socket->slow = true;
+		mark_dirty(socket);
+	}
+	else
+		queue_frame(socket, frame);
+}
+
+void
+socket_send_own(Socket *socket, Frame *frame)
+{
+	socket_send(socket, frame);
+	frame_unref(frame);
+}
+
+/*
+ * libwebsockets looks at its timeouts in its own turns only, and nothing else may be
+ * going on: wake it.
+ */
+static void
+set_timeout(Socket *socket, int seconds)
+{
+	lws_set_timeout(socket->wsi, PENDING_TIMEOUT_CLOSE_SEND, seconds);
+	lws_cancel_service(lws_get_context(socket->wsi));
+}
+
+void
+socket_close(Socket *socket, int code, const char *reason)
+{
+	Frame *error;
+	Frame *goodbye;
+
+	if (socket->closing)
+		return;
+	error = frame_error(code, reason);
+	goodbye = frame_close(code);
+	queue_frame(socket, error);
+	queue_frame(socket, goodbye);
+	frame_unref(error);
+	frame_unref(goodbye);
+	detach(socket);
+	set_timeout(socket, CLOSE_SECONDS);
+}
+
+void
+socket_kill(Socket *socket)
+{
+	detach(socket);
+	mark_clean(socket);
+	drop_queue(socket);
+	set_timeout(socket, LWS_TO_KILL_ASYNC);
 }
 
 int
