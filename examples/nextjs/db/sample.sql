@@ -9,7 +9,7 @@ ON CONFLICT DO NOTHING;
 
 INSERT INTO book (id, title, author_name, author_id)
 VALUES
-  ('the-salt-road', 'The Salt Road', 'Mara Ellison', 'mara-ellison'),
+  ('a-road-of-salt', 'A Road of Salt', 'Mara Ellison', 'mara-ellison'),
   ('moby-dick', 'Moby-Dick', 'Herman Melville', NULL),
   ('emma', 'Emma', 'Jane Austen', NULL),
   ('middlemarch', 'Middlemarch', 'George Eliot', NULL)

@@ -61,10 +61,10 @@ describe.each(['light', 'dark'] as const)('in the %s', (colorScheme) => {
 
     for (const name of ['Mara Ellison', 'Tom Ferreira', 'Ines Okafor', 'Jun Watanabe'])
       await asOwner(
-        `SELECT presence.join_room($1, 'the-salt-road', '', jsonb_build_object('name', $1::text), $1 = 'Mara Ellison', '5 min')`,
+        `SELECT presence.join_room($1, 'a-road-of-salt', '', jsonb_build_object('name', $1::text), $1 = 'Mara Ellison', '5 min')`,
         [name]
       )
-    const tab = await Tab.open(await chromium.window(ann, size), app.origin, 'the-salt-road')
+    const tab = await Tab.open(await chromium.window(ann, size), app.origin, 'a-road-of-salt')
     await tab.page.getByRole('button', { name: 'Join' }).waitFor()
     expect(await violations(tab.page)).toEqual([])
     await picture(tab.page, `outside-${colorScheme}`)

@@ -46,7 +46,8 @@ const Row = memo(function Row({ member, isMe }: { member: Member; isMe: boolean 
       </span>
       {member.isAuthor && <span className={styles.badge}>Author</span>}
       <span className={styles.since}>
-        joined <time dateTime={new Date(member.joinedAt).toISOString()}>{formatTime(member.joinedAt)}</time>
+        <span className={styles.joined}>joined </span>
+        <time dateTime={new Date(member.joinedAt).toISOString()}>{formatTime(member.joinedAt)}</time>
       </span>
     </li>
   )
