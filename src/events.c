@@ -16,8 +16,10 @@
 #include "events.h"
 
 #include "access/xact.h"
+#include "catalog/pg_database.h"
 #include "commands/async.h"
 #include "commands/sequence.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 
 #include "json.h"
@@ -157,6 +159,12 @@ payload_rest(const Event *event)
 }
 
 void
+event_lock_seq(void)
+{
+	LockSharedObject(DatabaseRelationId, InvalidOid, 0, AccessExclusiveLock);
+}
+
+void
 event_notify(const QueuedEvent *event, uint64 seq)
 {
 	char *payload =
@@ -227,6 +235,7 @@ before_commit(void)
 			outcome.dropped = true;
 			break;
 		case QUEUE_CLOSED:
+			event_lock_seq();
 			dlist_foreach (iter, &pending->events)
 				event_notify(dlist_container(QueuedEvent, node, iter.cur),
 							 pg_atomic_add_fetch_u64(&slot->seq, 1));

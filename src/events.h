@@ -35,6 +35,12 @@ extern void events_init(void);
 /* Tells listeners, and counts, once the current (sub)transaction is committed. */
 extern void event_emit(const Event *event);
 
+/*
+ * Before the numbers of events are given out: takes the lock that NOTIFY takes at commit
+ * (PreCommit_Notify), so that they are sent in the order of their numbers.
+ */
+extern void event_lock_seq(void);
+
 /* Sends an event with its seq by NOTIFY, at the commit of this transaction. */
 extern void event_notify(const QueuedEvent *event, uint64 seq);
 

@@ -96,13 +96,15 @@ forget_event(DatabaseSlot *slot, QueuedEvent *event)
 /*
  * One transaction of up to MAX_BATCH events. The events leave the list after its
  * commit: if it fails, the worker ends, and the next one sends a resync.
+ *
+ * A resync comes after all events that may be older than what was dropped: who reads the
+ * rooms at it must not be told afterwards of a member whose leave was dropped.
  */
 static bool
-publish_batch(DatabaseSlot *slot)
+publish_batch(DatabaseSlot *slot, uint64 resyncs)
 {
-	uint64 seq = pg_atomic_read_u64(&slot->seq);
-	uint64 first = seq;
-	uint64 resyncs = pg_atomic_read_u64(&slot->resyncs_wanted);
+	uint64 seq;
+	uint64 first;
 	bool more = false;
 	dlist_head sent;
 	dlist_mutable_iter iter;
@@ -111,10 +113,9 @@ publish_batch(DatabaseSlot *slot)
 	dlist_init(&sent);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	event_lock_seq();
+	seq = first = pg_atomic_read_u64(&slot->seq);
 	snapshot = GetTransactionSnapshot();
-	if (resyncs != slot->resyncs_sent)
-		Async_Notify(presence_channel,
-					 psprintf("{\"event\":\"resync\",\"seq\":" UINT64_FORMAT "}", ++seq));
 	dlist_foreach_modify (iter, &waiting)
 	{
 		QueuedEvent *event = dlist_container(QueuedEvent, node, iter.cur);
@@ -135,10 +136,14 @@ publish_batch(DatabaseSlot *slot)
 		else
 			forget_event(slot, event);
 	}
+	if (!more && resyncs != slot->resyncs_sent)
+		Async_Notify(presence_channel,
+					 psprintf("{\"event\":\"resync\",\"seq\":" UINT64_FORMAT "}", ++seq));
+	pg_atomic_write_u64(&slot->seq, seq);
 	CommitTransactionCommand();
 
-	pg_atomic_write_u64(&slot->seq, seq);
-	slot->resyncs_sent = resyncs;
+	if (!more)
+		slot->resyncs_sent = resyncs;
 	dlist_foreach_modify (iter, &sent)
 		forget_event(slot, dlist_container(QueuedEvent, node, iter.cur));
 	return more;
@@ -147,18 +152,19 @@ publish_batch(DatabaseSlot *slot)
 bool
 publisher_run(DatabaseSlot *slot)
 {
-	bool more = true;
-	bool published = false;
+	uint64 resyncs = pg_atomic_read_u64(&slot->resyncs_wanted);
+	bool more;
 
 	pg_atomic_write_u32(&slot->publish, 0);
 	pg_memory_barrier();
 	drain(slot);
-	while (more && (!dlist_is_empty(&waiting) ||
-					pg_atomic_read_u64(&slot->resyncs_wanted) != slot->resyncs_sent))
+	more = !dlist_is_empty(&waiting) || resyncs != slot->resyncs_sent;
+	if (!more)
+		return false;
+	while (more)
 	{
 		CHECK_FOR_INTERRUPTS();
-		more = publish_batch(slot);
-		published = true;
+		more = publish_batch(slot, resyncs);
 	}
-	return published;
+	return true;
 }

@@ -7,6 +7,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use PresenceLoad;
 use PresenceTest;
 
 my $duration = $ENV{PRESENCE_STRESS_SECONDS} // 10;
@@ -14,60 +15,9 @@ my $node = presence_node('stress', conf => "max_connections = 80\ndeadlock_timeo
 $node->safe_psql('postgres', "SELECT presence.join_room('first', 'start', ttl => '1 h')");
 wait_for_worker($node, 'postgres');
 
-# Few users, few rooms, short leases: everybody meets everybody.
-my %script = (
-	'join' => q{SELECT presence.join_room('u' || :user, 'r' || :room, 't' || :tab, ttl => '2 s');},
-	'second' => q{SELECT presence.join_room('u' || :user, 'r' || :room, 't' || :tab,
-		jsonb_build_object('n', :tab::int), :tab::int % 2 = 0);},
-	'leave' => q{SELECT presence.leave_room('u' || :user, 'r' || :room, 't' || :tab);},
-	'leave_all' => q{SELECT presence.leave_room('u' || :user, 'r' || :room);},
-	'touch' => q{SELECT presence.touch_room('u' || :user, 'r' || :room, 't' || :tab);},
-	'poll' => q{SELECT presence.poll_room('u' || :user, 'r' || :room, 't' || :tab);},
-	'drop' => q{SELECT presence.drop_connections(array_agg(connection))
-		FROM presence.join_room('u' || :user, 'r' || :room, 'd' || :tab);},
-	'batch' => q{SELECT count(*) FROM presence.join_rooms(
-		ARRAY['u' || :user, 'u' || :tab, 'u' || :user], ARRAY['r' || :room, 'r' || :room, 'r1'],
-		ARRAY['b' || :tab, 'b1', 'b2'], NULL, '2 s');},
-	'sweep' => q{SELECT presence.sweep();},
-	'forget' => q{SELECT presence.forget_user('u' || :user);},
-	'rollback' => q{BEGIN;
-		SELECT presence.join_room('u' || :user, 'r' || :room, 't' || :tab);
-		SELECT presence.leave_room('u' || :user, 'r' || :room);
-		ROLLBACK;},
-	'savepoint' => q{BEGIN;
-		SELECT presence.join_room('u' || :user, 'r' || :room, 't' || :tab);
-		SAVEPOINT s;
-		SELECT presence.leave_room('u' || :user, 'r' || :room);
-		ROLLBACK TO s;
-		SAVEPOINT t;
-		SELECT presence.touch_room('u' || :user, 'r' || :room, 't' || :tab);
-		RELEASE t;
-		COMMIT;},
-	'serializable' => q{BEGIN ISOLATION LEVEL SERIALIZABLE;
-		SELECT presence.join_room('u' || :user, 'r' || :room, 't' || :tab);
-		SELECT presence.leave_room('u' || :user, 'r' || :room, 't' || :tab);
-		COMMIT;},
-	'repeatable' => q{BEGIN ISOLATION LEVEL REPEATABLE READ;
-		SELECT presence.member_count('r' || :room);
-		SELECT presence.leave_room('u' || :user, 'r' || :room, 't' || :tab);
-		COMMIT;});
-my %weight = (join => 30, second => 10, leave => 20, touch => 20, forget => 1, sweep => 1);
-
 my $listener = listener($node, 'postgres');
-my @files;
-for my $name (sort keys %script)
-{
-	my $file = $node->basedir . "/$name.pgbench";
-	append_to_file($file,
-		"\\set user random(1, 6)\n\\set room random(1, 3)\n\\set tab random(1, 3)\n" . $script{$name} . "\n");
-	push @files, '-f', $file . '@' . ($weight{$name} // 5);
-}
-# serialization failures and deadlocks are retried, so what is left is an error
 my ($out, $err);
-my $bench = IPC::Run::start(
-	[ 'pgbench', '-n', '-c', '50', '-j', '2', '-T', $duration, '--max-tries=1000', '-M', 'prepared',
-		'--failures-detailed', @files, $node->connstr('postgres') ],
-	'>', \$out, '2>', \$err, IPC::Run::timeout(10 * $PostgreSQL::Test::Utils::timeout_default));
+my $bench = start_load($node, $duration, 50, \$out, \$err);
 # at quiet moments or not: never two open presences of one user in one room
 while ($bench->pumpable)
 {
@@ -97,6 +47,14 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM presence.connection WHERE 
 is($node->safe_psql('postgres',
 		'SELECT count(*) FROM presence.room_presence WHERE left_at < joined_at OR last_active_at > left_at'),
 	'0', 'no stay ends before it began');
+
+# Memory has what the table has, and nothing else: the first user's tab.
+is($node->safe_psql('postgres',
+		"SELECT string_agg(user_id || ' ' || connections, ', ') FROM presence.room_members('start')"),
+	'first 1', 'one connection is left');
+is($node->safe_psql('postgres', 'SELECT presence.touch(array_agg(id)) FROM presence.connection'), '{}', 'which is known');
+is($node->safe_psql('postgres', "SELECT cardinality(presence.touch(array_agg(i))) FROM generate_series(1, 100000) AS i"),
+	$node->safe_psql('postgres', 'SELECT 100000 - count(*) FROM presence.connection WHERE id <= 100000'), 'and no other');
 
 # Some more, to have somebody there at the end.
 $node->safe_psql('postgres',
