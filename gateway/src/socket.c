@@ -26,6 +26,7 @@
 #define WRITE_SIZE        (64 * 1024) /* of what goes out at once */
 #define CLOSE_SECONDS     5           /* for the last bytes and the peer's goodbye */
 #define EVENTS_PER_SECOND 10
+#define SMALL_QUEUE       4 /* that a socket keeps while it is empty */
 
 void (*socket_on_detach)(Socket *socket);
 
@@ -107,7 +108,7 @@ queue_frame(Socket *socket, Frame *frame)
 {
 	if (socket->nqueue == socket->queue_cap)
 	{
-		socket->queue_cap = socket->queue_cap ? socket->queue_cap * 2 : 4;
+		socket->queue_cap = socket->queue_cap ? socket->queue_cap * 2 : SMALL_QUEUE;
 		socket->queue = xrealloc(socket->queue, sizeof(Frame *) * (size_t) socket->queue_cap);
 	}
 	socket->queue[socket->nqueue++] = frame_ref(frame);
@@ -141,7 +142,7 @@ unqueue(Socket *socket, int n)
 	}
 	socket->nqueue -= n;
 	memmove(socket->queue, socket->queue + n, sizeof(Frame *) * (size_t) socket->nqueue);
-	if (socket->nqueue == 0)
+	if (socket->nqueue == 0 && socket->queue_cap > SMALL_QUEUE)
 		drop_queue(socket);
 }
 
