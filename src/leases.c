@@ -370,6 +370,6 @@ leases_written(void)
 void
 leases_forget_rooms(TimestampTz now)
 {
-	if (beats_mode() == BEATS_READY)
+	if (dues != NULL)
 		beats_forget_rooms(now - USECS_PER_HOUR);
 }
