@@ -43,7 +43,7 @@
 #include "upkeep.h"
 
 #define MIN_SLEEP_MS   250   /* leases that end within it are one sweep */
-#define NAP_US       1000  /* after events were sent: what comes meanwhile goes together */
+#define NAP_US         1000  /* after events were sent: what comes meanwhile goes together */
 #define MAX_SLEEP_MS   60000 /* the extension may have gone without a word */
 #define RESTART_MS     1000  /* after an exit; doubled with each that follows without a sweep */
 #define MAX_FAILURES   6
