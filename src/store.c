@@ -32,7 +32,9 @@
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -500,6 +502,24 @@ store_close(Store *store)
 	SetUserIdAndSecContext(store->userid, store->sec_context);
 }
 
+/*
+ * Plans a statement as if no table were small. A generic plan is kept until the tables are
+ * analyzed, and one made while they are empty would read them from end to end.
+ */
+static void
+plan_with_indexes(SPIPlanPtr plan)
+{
+	int nest_level = NewGUCNestLevel();
+	CachedPlan *cached;
+
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	cached = SPI_plan_get_cached_plan(plan);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, CurrentResourceOwner);
+	AtEOXact_GUC(false, nest_level);
+}
+
 static SPIPlanPtr
 prepare(StatementId id)
 {
@@ -568,8 +588,12 @@ store_execute(StatementId id, Datum *values, const char *nulls)
 	Snapshot snapshot = InvalidSnapshot;
 	int result;
 
-	if (plans[id] == NULL)
-		plans[id] = prepare(id);
+	if (plans[id] == NULL || !SPI_plan_is_valid(plans[id]))
+	{
+		if (plans[id] == NULL)
+			plans[id] = prepare(id);
+		plan_with_indexes(plans[id]);
+	}
 	if (!read_only && IsolationUsesXactSnapshot())
 		snapshot = GetLatestSnapshot();
 

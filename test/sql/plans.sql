@@ -38,3 +38,21 @@ SELECT added FROM presence.join_room('ann', 'rr', 't1');
 SELECT presence.member_count('rr'), presence.leave_room('ann', 'rr');
 COMMIT;
 SELECT count(*), count(left_at) FROM presence.room_presence WHERE book_id = 'rr';
+-- plans made while the tables are empty read no table from end to end
+SELECT count(*) FROM (SELECT presence.forget_book(b) FROM unnest('{b,crowd,rr}'::text[]) b) f;
+VACUUM ANALYZE presence.room_presence;
+VACUUM ANALYZE presence.connection;
+\c -
+SELECT pg_stat_force_next_flush();
+SELECT seq_scan AS before FROM pg_stat_user_tables WHERE relid = 'presence.room_presence'::regclass \gset
+SELECT seq_scan AS before_c FROM pg_stat_user_tables WHERE relid = 'presence.connection'::regclass \gset
+SELECT added FROM presence.join_room('ann', 'b', 't1');
+SELECT added FROM presence.join_room('ann', 'b', 't2');
+SELECT presence.leave_room('ann', 'b', 't1'), presence.touch_room('ann', 'b', 't2'), presence.leave_room('ann', 'b');
+SELECT presence.drop_connections(array_agg(connection)) FROM presence.join_rooms('{ann,ben}', '{b,b}', NULL, NULL);
+SELECT presence.member_count('b'), (SELECT count(*) FROM presence.room_members('b')), (SELECT count(*) FROM presence.user_rooms('ann'));
+SELECT joined FROM presence.poll_room('ann', 'b');
+SELECT presence.sweep(now() + interval '1 min');
+SELECT pg_stat_force_next_flush();
+SELECT seq_scan - :before AS room_presence FROM pg_stat_user_tables WHERE relid = 'presence.room_presence'::regclass;
+SELECT seq_scan - :before_c AS connection FROM pg_stat_user_tables WHERE relid = 'presence.connection'::regclass;
