@@ -22,7 +22,7 @@ export default defineConfig({
           name: 'client',
           environment: 'jsdom',
           include: ['src/**/*.test.{ts,tsx}'],
-          exclude: ['src/actions/**', 'src/app/api/**', 'src/lib/server/**']
+          exclude: ['src/actions/**', 'src/app/api/**', 'src/lib/*-server.test.ts']
         }
       },
       {
@@ -30,7 +30,7 @@ export default defineConfig({
         test: {
           name: 'server',
           environment: 'node',
-          include: ['src/actions/**/*.test.ts', 'src/app/api/**/*.test.ts', 'test/server/**/*.test.ts'],
+          include: ['src/{actions,app/api}/**/*.test.ts', 'src/lib/*-server.test.ts', 'test/server/**/*.test.ts'],
           setupFiles: ['test/server/setup.ts']
         }
       },

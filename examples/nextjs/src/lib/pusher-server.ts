@@ -52,7 +52,7 @@ export function refusalStatus(error: unknown): 400 | 403 | null {
   // 42501 too, but a grant that the app lacks.
   if (error.routine === 'aclcheck_error') return null
   if (error.code === '42501') return 403
-  return ['22004', '22021', '22023', '22P02'].includes(error.code ?? '') ? 400 : null
+  return ['22003', '22004', '22021', '22023', '22P02'].includes(error.code ?? '') ? 400 : null
 }
 
 export function refusal(error: unknown): Response {

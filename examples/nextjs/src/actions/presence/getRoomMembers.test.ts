@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { asOwner, membersOf, newBook, signUp } from '../../../test/server/people'
+import { asOwner, membersOf, newBook, randomName, signUp } from '../../../test/server/people'
 import { signedInAs } from '../../../test/server/request'
 import { getRoomMembers } from './getRoomMembers'
 import { joinRoom } from './joinRoom'
@@ -67,12 +67,21 @@ describe('getRoomMembers', () => {
     expect(await getRoomMembers({ ...tab, known: null })).toEqual({ success: false, error: 'unauthorized' })
   })
 
-  it.each([['no number', 'abc'], ['a number that JavaScript has rounded', 4190331999141695971]])(
-    'refuses a version that is %s',
-    async (_, known) => {
-      signedInAs(await signUp('Ann'))
-      const input = { bookId: 'emma', connectionId: 'tab', known }
-      expect(await getRoomMembers(input as never)).toEqual({ success: false, error: 'invalid' })
-    }
-  )
+  it.each([
+    ['no number', 'abc'],
+    ['a number with a space', ' 5'],
+    ['a number that is too large', '9999999999999999999'],
+    ['a number that JavaScript has rounded', 4190331999141695971]
+  ])('refuses a version that is %s', async (_, known) => {
+    signedInAs(await signUp('Ann'))
+    const input = { bookId: 'emma', connectionId: 'tab', known }
+    expect(await getRoomMembers(input as never)).toEqual({ success: false, error: 'invalid' })
+  })
+
+  it('shows no list of a book that is gone, even if its room is not', async () => {
+    signedInAs(await signUp('Ann'))
+    const tab = { bookId: randomName('gone'), connectionId: 'tab' }
+    await asOwner('SELECT presence.join_room($1, $2)', ['ben', tab.bookId])
+    expect(await getRoomMembers({ ...tab, known: null })).toEqual({ success: false, error: 'not-found' })
+  })
 })
