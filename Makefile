@@ -32,6 +32,9 @@ all install installcheck clean:
 	exit 1
 endif
 
+# What changes a header changes all.
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
 # V=1 shows the commands.
 ifneq ($(V),1)
 .SILENT:

@@ -47,6 +47,37 @@ need_packages() {
 	apt install -y --no-install-recommends "${missing[@]}"
 }
 
+# The oldest Node.js that Next.js runs on.
+node_is_new() {
+	command -v npm >/dev/null && node -e '
+		const [major, minor] = process.versions.node.split(".").map(Number)
+		process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' 2>/dev/null
+}
+
+# need_node DIR: Node.js with npm; where the package is too old, a newer one in DIR.
+need_node() {
+	local dir=$1 arch
+	! node_is_new || return 0
+	need_packages nodejs npm
+	! node_is_new || return 0
+	arch=$(node -p 'process.arch')
+	if [ ! -x "$dir/bin/node" ]; then
+		say "installing a newer Node.js into $dir"
+		npm install --silent --no-audit --no-fund --no-save --prefix "$dir" "node-linux-$arch@22" npm@10 >&2
+		mkdir -p "$dir/bin"
+		ln -sf "../node_modules/node-linux-$arch/bin/node" "$dir/bin/node"
+		ln -sf ../node_modules/npm/bin/npm-cli.js "$dir/bin/npm"
+		ln -sf ../node_modules/npm/bin/npx-cli.js "$dir/bin/npx"
+	fi
+	PATH=$dir/bin:$PATH
+	node_is_new
+}
+
+# What the gateway is built with.
+need_gateway_libraries() {
+	need_packages build-essential libssl-dev libwebsockets-dev libuv1-dev libjansson-dev libpq-dev
+}
+
 newest_postgres() {
 	apt-cache search --names-only '^postgresql-server-dev-[0-9]+$' |
 		sed -n 's/^postgresql-server-dev-\([0-9]*\) .*/\1/p' | sort -n | tail -1
@@ -133,4 +164,22 @@ kill_servers() {
 		esac
 	done
 	return $found
+}
+
+# stop_servers DIR: all of them, politely for a while; for clean-up.
+stop_servers() {
+	local tries
+	for ((tries = 0; tries < 50; tries++)); do
+		kill_servers "$([ $tries -lt 25 ] && echo QUIT || echo KILL)" "$1" || break
+		sleep 0.1
+	done
+}
+
+# forget_environment: what the caller's environment says of servers and of make is not for us.
+forget_environment() {
+	local name
+	for name in $(compgen -e PG); do
+		[ "$name" = PG_CONFIG ] || unset "$name"
+	done
+	unset MFLAGS MAKELEVEL MAKEFLAGS
 }

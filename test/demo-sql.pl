@@ -1,4 +1,4 @@
-# The demo, as somebody without a terminal runs it: what it must show, and that it leaves nothing.
+# The demo in psql, as somebody without a terminal runs it: what it must show, and that it leaves nothing.
 use strict;
 use warnings FATAL => 'all';
 
@@ -6,7 +6,7 @@ use Test::More;
 
 my $tmp = $ENV{TMPDIR} // '/tmp';
 my $start = time;
-my $out = qx(scripts/demo 2>&1 </dev/null);
+my $out = qx(scripts/demo-sql 2>&1 </dev/null);
 is($?, 0, 'ends well') or diag($out);
 cmp_ok(time - $start, '<', 120, 'within two minutes');
 my @events = $out =~ /^\s*NOTIFY presence,\s+(\{"event":.*\})$/mg;
@@ -16,7 +16,7 @@ like($events[2] // '', qr/"user_id":"ben".*"reason":"timeout"/, 'the tab that wa
 my ($seconds) = $out =~ /gone ([\d.]+) s after the kill/;
 cmp_ok($seconds // 99, '<=', 7.5, 'a lease of 5 s after its last heartbeat');
 like($out, qr/ann .*\|\s+2$/m, 'the second tab is a connection, not a member');
-my @left = glob "$tmp/presence-demo.*";
+my @left = glob "$tmp/presence-tour.*";
 is_deeply(\@left, [], 'leaves no file');
 my $processes = '';
 for (1 .. 50)
