@@ -32,7 +32,7 @@ add_arg(Buf *out, const char *arg)
 static void
 add_signed_text(Buf *out, const Request *request)
 {
-	char *sorted[MAX_QUERY_ARGS];
+	char *sorted[MAX_QUERY_ARGS] = {NULL};
 	int n = 0;
 
 	for (int i = 0; i < request->nargs; i++)

@@ -135,7 +135,7 @@ api_post_batch(Request *request, App *app)
 	const json_t *batch = json_object_get(json, "batch");
 	const char *problem = NULL;
 	int status = 400;
-	Event events[MAX_BATCH];
+	Event events[MAX_BATCH] = {{{0}, {0}, {0}}};
 	size_t i;
 	const json_t *item;
 

@@ -2,12 +2,16 @@
  * pg.c
  *	  One connection to PostgreSQL, in pipeline mode, in the loop.
  *
- * While connecting, libpq may close its socket and open another one (several
- * addresses, TLS refused), so a watcher lives for one step only; after that it stays.
+ * libpq closes its socket whenever it finds the connection broken, and the number may be that of
+ * a client a moment later. So what is watched is a duplicate, which is ours to close. While
+ * connecting, libpq may go on with another socket (several addresses, TLS refused), so a watcher
+ * lives for one step only; after that it stays.
  */
 #include "pg.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "log.h"
@@ -30,6 +34,7 @@ struct Pg
 	PGconn *conn;
 	uv_loop_t *loop;
 	uv_poll_t *watcher;
+	int watched;          /* the file descriptor of the watcher */
 	uv_timer_t *deadline; /* of connecting */
 	const PgEvents *events;
 	Request *requests; /* not answered, oldest first */
@@ -54,19 +59,27 @@ unwatch(Pg *pg)
 		return;
 	uv_poll_stop(pg->watcher);
 	uv_close((uv_handle_t *) pg->watcher, free_handle);
+	close(pg->watched);
 	pg->watcher = NULL;
 }
 
-static void
+/* False: there is nothing to watch. */
+static bool
 watch(Pg *pg, int events)
 {
 	if (!pg->watcher)
 	{
+		int fd = PQsocket(pg->conn) < 0 ? -1 : fcntl(PQsocket(pg->conn), F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0)
+			return false;
+		pg->watched = fd;
 		pg->watcher = xmalloc(sizeof(uv_poll_t));
-		uv_poll_init(pg->loop, pg->watcher, PQsocket(pg->conn));
+		uv_poll_init(pg->loop, pg->watcher, fd);
 		pg->watcher->data = pg;
 	}
 	uv_poll_start(pg->watcher, events, step);
+	return true;
 }
 
 static void
@@ -94,7 +107,17 @@ lose(Pg *pg, const char *why)
 static void
 too_late(uv_timer_t *timer)
 {
-	lose(timer->data, "connecting takes too long");
+	Pg *pg = timer->data;
+	bool failed = PQstatus(pg->conn) == CONNECTION_BAD;
+
+	lose(pg, failed ? PQerrorMessage(pg->conn) : "connecting takes too long");
+}
+
+static void
+notice(void *arg, const char *message)
+{
+	(void) arg;
+	log_line(LOG_INFO, "database: %s", message);
 }
 
 Pg *
@@ -114,16 +137,14 @@ pg_open(uv_loop_t *loop, const char *name, const char *conninfo, const PgEvents 
 	pg->conn = PQconnectStartParams(keywords, values, 1);
 	if (!pg->conn)
 		abort();
+	PQsetNoticeProcessor(pg->conn, notice, NULL);
 	pg->deadline = xmalloc(sizeof(uv_timer_t));
 	uv_timer_init(loop, pg->deadline);
 	pg->deadline->data = pg;
-	if (PQstatus(pg->conn) == CONNECTION_BAD)
-		uv_timer_start(pg->deadline, too_late, 0, 0);
-	else
-	{
+	if (PQstatus(pg->conn) != CONNECTION_BAD && watch(pg, UV_WRITABLE))
 		uv_timer_start(pg->deadline, too_late, CONNECT_MS, 0);
-		watch(pg, UV_WRITABLE);
-	}
+	else
+		uv_timer_start(pg->deadline, too_late, 0, 0);
 	return pg;
 }
 
@@ -220,33 +241,38 @@ receive(Pg *pg)
 		lose(pg, PQerrorMessage(pg->conn));
 }
 
+static bool
+begin_pipeline(Pg *pg)
+{
+	return PQsetnonblocking(pg->conn, 1) == 0 && PQenterPipelineMode(pg->conn) == 1 &&
+		   watch(pg, UV_READABLE);
+}
+
 static void
 connect_step(Pg *pg)
 {
+	bool ok = false;
+
 	unwatch(pg);
 	switch (PQconnectPoll(pg->conn))
 	{
 		case PGRES_POLLING_READING:
-			watch(pg, UV_READABLE);
+			ok = watch(pg, UV_READABLE);
 			break;
 		case PGRES_POLLING_WRITING:
-			watch(pg, UV_WRITABLE);
+			ok = watch(pg, UV_WRITABLE);
 			break;
 		case PGRES_POLLING_OK:
 			end_deadline(pg);
-			if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1)
-			{
-				lose(pg, PQerrorMessage(pg->conn));
-				break;
-			}
-			pg->ready = true;
-			watch(pg, UV_READABLE);
-			pg->events->connected(pg);
+			ok = pg->ready = begin_pipeline(pg);
 			break;
 		default:
-			lose(pg, PQerrorMessage(pg->conn));
 			break;
 	}
+	if (!ok)
+		lose(pg, PQerrorMessage(pg->conn));
+	else if (pg->ready)
+		pg->events->connected(pg);
 }
 
 static void
@@ -286,7 +312,7 @@ expect(Pg *pg, PgAnswer answer_, PgForgotten forgotten, void *arg)
 	pg->flush = true;
 }
 
-/* The connection notices by itself if libpq could not take a request: it is broken then. */
+/* If libpq could not take a request the connection is broken, and pg_flush() finds out. */
 static void
 prepared(const PGresult *result, bool ok, void *arg)
 {
@@ -320,10 +346,12 @@ pg_flush(Pg *pg)
 
 	if (!pg->ready || !pg->flush)
 		return;
-	left = PQflush(pg->conn);
 	pg->flush = false;
-	/* Less than 0: broken, and what there is to read says why. */
-	watch(pg, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+	left = PQflush(pg->conn);
+	if (left < 0 || PQstatus(pg->conn) != CONNECTION_OK)
+		lose(pg, PQerrorMessage(pg->conn));
+	else
+		watch(pg, left > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
 int64_t

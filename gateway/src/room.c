@@ -21,6 +21,7 @@
 #include "database.h"
 #include "json.h"
 #include "log.h"
+#include "member.h"
 #include "metrics.h"
 #include "room_tell.h"
 
@@ -86,21 +87,6 @@ rooms_restored(void)
 }
 
 static void
-forget_list(Room *room)
-{
-	frame_unref(room->list);
-	room->list = NULL;
-}
-
-static void
-free_member(Room *room, Member *member)
-{
-	HASH_DEL(room->members, member);
-	free(member->user_info);
-	free(member);
-}
-
-static void
 forget_kept(Room *room)
 {
 	KeptEvent *kept;
@@ -117,18 +103,11 @@ forget_kept(Room *room)
 static void
 free_if_unused(Room *room)
 {
-	Member *member;
-	Member *next;
-
 	if (room->channels || room->joining > 0)
 		return;
 	set_stale(room, false);
-	HASH_ITER(hh, room->members, member, next)
-	{
-		free_member(room, member);
-	}
+	members_free(room);
 	forget_kept(room);
-	forget_list(room);
 	free(room->changed);
 	HASH_DEL(rooms, room);
 	metrics.rooms--;
@@ -163,112 +142,24 @@ room_join_ends(Room *room)
 	free_if_unused(room);
 }
 
-/*
- * Changes of the list
- */
-
-/* JSON as the database has it, in compact form; NULL for null, and for what no browser could read.
- */
-static char *
-compact(const char *text)
-{
-	json_t *value = text ? json_parse(bytes_of(text)) : NULL;
-	Buf out = {0};
-
-	if (json_is_object(value))
-		json_add(&out, value);
-	json_decref(value);
-	return out.data;
-}
-
-static Member *
-find_member(const Room *room, const char *user_id)
-{
-	Member *member;
-
-	HASH_FIND_STR(room->members, user_id, member);
-	return member;
-}
-
-static void
-remove_member(Room *room, Member *member)
-{
-	forget_list(room);
-	room_tell_removed(room, member);
-	free_member(room, member);
-}
-
-static void
-add_member(Room *room, const MemberRow *row)
-{
-	size_t len = strlen(row->user_id);
-	Member *member = xcalloc(1, sizeof(Member) + len + 1);
-
-	memcpy(member->user_id, row->user_id, len);
-	member->presence_id = row->presence_id;
-	member->user_info = compact(row->user_info);
-	member->is_author = row->is_author;
-	member->seen = true;
-	HASH_ADD(hh, room->members, user_id, len, member);
-	forget_list(room);
-	room_tell_added(room, member);
-}
-
-static void
-update_member(Room *room, Member *member, const MemberRow *row)
-{
-	char *user_info = compact(row->user_info);
-	bool became_author = row->is_author && !member->is_author;
-
-	member->is_author = row->is_author;
-	if (json_same(user_info, member->user_info))
-		free(user_info);
-	else
-	{
-		free(member->user_info);
-		member->user_info = user_info;
-		forget_list(room);
-		room_tell_updated(room, member);
-	}
-	if (became_author)
-		room_tell_author(room, member);
-}
-
-/* A presence that is open now, whatever was known of that user before. */
-static void
-put_member(Room *room, const MemberRow *row)
-{
-	Member *member = find_member(room, row->user_id);
-
-	if (member && member->presence_id == row->presence_id)
-	{
-		update_member(room, member, row);
-		member->seen = true;
-		return;
-	}
-	if (member)
-		remove_member(room, member);
-	add_member(room, row);
-}
-
 bool
 room_joined(Room *room, const MemberRow *row)
 {
-	const Member *member = find_member(room, row->user_id);
+	const Member *member = member_find(room, row->user_id);
 
 	if (room->state != ROOM_READY)
 		return true;
 	for (size_t i = 0; i < room->nchanged; i++)
 		if (room->changed[i] == row->presence_id)
 			return member && member->presence_id == row->presence_id;
-	put_member(room, row);
+	member_put(room, row);
 	return true;
 }
 
 const char *
 room_user_info(const Room *room, const char *user_id)
 {
-	const Member *member = find_member(room, user_id);
+	const Member *member = member_find(room, user_id);
 
 	return member ? member->user_info : NULL;
 }
@@ -304,7 +195,7 @@ apply(Room *room, const json_t *json)
 	MemberRow row = {.presence_id = json_integer_value(json_object_get(json, "presence_id")),
 					 .user_id = json_string_value(json_object_get(json, "user_id")),
 					 .is_author = json_is_true(json_object_get(json, "is_author"))};
-	Member *member = find_member(room, row.user_id);
+	Member *member = member_find(room, row.user_id);
 	bool known = member && member->presence_id == row.presence_id;
 	Buf text = {0};
 
@@ -312,18 +203,18 @@ apply(Room *room, const json_t *json)
 		json_add(&text, info);
 	row.user_info = text.data;
 	if (strcmp(event, "member_added") == 0 && !member)
-		add_member(room, &row);
+		member_add(room, &row);
 	else if (strcmp(event, "member_updated") == 0)
 	{
 		note_change(room, row.presence_id);
 		if (known)
-			update_member(room, member, &row);
+			member_update(room, member, &row);
 	}
 	else if (strcmp(event, "member_removed") == 0)
 	{
 		note_change(room, row.presence_id);
 		if (known)
-			remove_member(room, member);
+			member_remove(room, member);
 	}
 	buf_free(&text);
 }
@@ -413,31 +304,11 @@ free_read(void *arg)
 }
 
 static void
-begin_difference(Room *room)
-{
-	for (Member *member = room->members; member; member = member->hh.next)
-		member->seen = false;
-}
-
-static void
-end_difference(Room *room)
-{
-	Member *member;
-	Member *next;
-
-	HASH_ITER(hh, room->members, member, next)
-	{
-		if (!member->seen)
-			remove_member(room, member);
-	}
-}
-
-static void
 become_ready(Room *room)
 {
 	KeptEvent *kept;
 
-	end_difference(room);
+	members_end_read(room);
 	room->reading = NULL;
 	room->state = ROOM_READY;
 	set_stale(room, false);
@@ -468,7 +339,7 @@ rooms_read(const PGresult *result, bool ok, void *arg)
 		Room *room = still_reading(read, read->book_ids[i]);
 
 		if (room && ok)
-			begin_difference(room);
+			members_begin_read(room);
 		else if (room) /* not again before something else happens to it: no busy loop */
 		{
 			room->state = ROOM_UNREAD;
@@ -487,7 +358,7 @@ rooms_read(const PGresult *result, bool ok, void *arg)
 						 .is_author = *PQgetvalue(result, i, 4) == 't'};
 
 		if (room)
-			put_member(room, &row);
+			member_put(room, &row);
 	}
 	for (int i = 0; ok && i < read->nrooms; i++)
 	{

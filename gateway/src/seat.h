@@ -56,4 +56,20 @@ extern bool seats_dropping(void);
 /* Once at the start. */
 extern void seats_init(void);
 
+/*
+ * For join.c
+ */
+
+/* The handle of the connection that it has from now on; 0: none. */
+extern void seat_hold(Seat *seat, int64_t handle);
+
+/* A connection that nobody sits on any more is to be dropped. */
+extern void seat_drop(int64_t handle);
+
+/* Gives the client the list, if it has a connection and was not answered yet. */
+extern void seat_answer(Seat *seat);
+
+/* The database refuses this one, and will again. */
+extern void seat_refuse(Seat *seat, const char *why);
+
 #endif /* GATEWAY_SEAT_H */

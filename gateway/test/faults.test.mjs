@@ -11,6 +11,8 @@ import {
   slowness, startGateway, until
 } from './harness.mjs'
 
+process.env.PGHOST = process.env.FAULTY_PGHOST ?? process.env.PGHOST // a server that nobody else needs
+
 let database
 before(async () => {
   database = await newDatabase()
