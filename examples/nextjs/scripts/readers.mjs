@@ -95,7 +95,9 @@ if (books.length === 0) {
 // Most of them read the first book, which the page opens with.
 const preferred = [books[0], books[0], ...books]
 const readers = NAMES.map((name) => ({ id: `demo-${name.toLowerCase().replace(/\W/g, '-')}`, name, books: preferred }))
-const { rows: authors } = await pool.query('SELECT DISTINCT u.id, u.name FROM "user" AS u JOIN book AS b ON b.author_id = u.id')
+const { rows: authors } = await pool.query(
+  'SELECT DISTINCT u.id, u.name FROM "user" AS u JOIN book AS b ON b.author_id = u.id'
+)
 for (const { id, name } of authors) readers.push({ id, name, books: books.filter((book) => book.author_id === id) })
 
 await Promise.all(readers.map(live))

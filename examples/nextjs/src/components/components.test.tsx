@@ -121,7 +121,9 @@ describe('EventLog', () => {
     const log = useEventLog()
     return (
       <>
-        <button onClick={() => Array.from({ length: count }, (_, i) => log.add({ type: 'joined', member: member(`m${i}`) }))} />
+        <button
+          onClick={() => Array.from({ length: count }, (_, i) => log.add({ type: 'joined', member: member(`m${i}`) }))}
+        />
         <EventLog entries={log.entries} />
       </>
     )

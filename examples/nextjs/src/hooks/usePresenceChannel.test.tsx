@@ -141,7 +141,11 @@ describe('real time', () => {
     await enterLive()
     server.authorId = null
     act(() => channel().add({ id: 'ben', info: { name: 'Ben', avatarUrl: 'https://example.com/b.png' } }))
-    expect(store().members.get('ben')).toMatchObject({ name: 'Ben', avatarUrl: 'https://example.com/b.png', joinedAt: Date.now() })
+    expect(store().members.get('ben')).toMatchObject({
+      name: 'Ben',
+      avatarUrl: 'https://example.com/b.png',
+      joinedAt: Date.now()
+    })
     act(() => channel().add({ id: 'ben', info: { name: 'Benjamin' } }))
     expect(store().members.get('ben')?.name).toBe('Benjamin')
     act(() => channel().remove('ben'))
@@ -194,7 +198,12 @@ describe('falling back', () => {
 
     act(() => pusher.become('connected'))
     expect(result.current.connectionMode).toBe('polling')
-    act(() => channel().succeed([{ id: 'me', info: {} }, { id: 'cleo', info: {} }]))
+    act(() =>
+      channel().succeed([
+        { id: 'me', info: {} },
+        { id: 'cleo', info: {} }
+      ])
+    )
     await after(0)
     expect(result.current.connectionMode).toBe('realtime')
     expect(ids()).toEqual(['me', 'cleo'])

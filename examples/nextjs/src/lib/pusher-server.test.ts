@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { pool } from './db'
 import { refusalStatus } from './pusher-server'
 
-const errorOf = (sql: string) => pool().query(sql).then(() => expect.fail('no error'), (error: unknown) => error)
+const errorOf = (sql: string) =>
+  pool()
+    .query(sql)
+    .then(
+      () => expect.fail('no error'),
+      (error: unknown) => error
+    )
 
 describe('refusalStatus', () => {
   it.each([

@@ -40,7 +40,11 @@ export async function authenticateUser(user: SessionUser, socketId: string): Pro
 
 // Returns how many members the webhook added and removed.
 export async function applyWebhook(key: string, signature: string, body: string): Promise<number> {
-  const { rows } = await pool().query('SELECT presence.pusher_apply_webhook($1, $2, $3) AS changed', [key, signature, body])
+  const { rows } = await pool().query('SELECT presence.pusher_apply_webhook($1, $2, $3) AS changed', [
+    key,
+    signature,
+    body
+  ])
   return rows[0].changed
 }
 

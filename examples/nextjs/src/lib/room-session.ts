@@ -257,7 +257,8 @@ export class RoomSession {
   private showSubscribed(): void {
     const members = this.subscribedMembers()
     // Who polls is no member of Pusher's channel, but one in the database.
-    if (!this.socketHolds) for (const [id, member] of this.store().members) if (!members.has(id)) members.set(id, member)
+    if (!this.socketHolds)
+      for (const [id, member] of this.store().members) if (!members.has(id)) members.set(id, member)
     this.store().setMembers(members.values())
   }
 

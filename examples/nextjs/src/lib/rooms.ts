@@ -37,7 +37,12 @@ export async function isReadable(user: SessionUser, book: string): Promise<boole
 }
 
 // Null: no such book. Joining again renews the lease.
-export async function joinRoom(user: SessionUser, book: string, connection: string, lease: Lease): Promise<Joined | null> {
+export async function joinRoom(
+  user: SessionUser,
+  book: string,
+  connection: string,
+  lease: Lease
+): Promise<Joined | null> {
   const { rows } = await pool().query(
     `SELECT b.author_id AS "authorId", extract(epoch FROM now())::float8 * 1000 AS now,
        presence.join_room($1, b.id, $3, $4, coalesce(b.author_id = $1, false), $5)
@@ -58,7 +63,12 @@ export async function leaveRoom(user: SessionUser, book: string, connection: str
 
 // Heartbeat and list in one. Null: no such book. Not joined: the connection is
 // unknown or its lease has ended, and the list is right all the same.
-export async function pollRoom(user: SessionUser, book: string, connection: string, known: string | null): Promise<Polled | null> {
+export async function pollRoom(
+  user: SessionUser,
+  book: string,
+  connection: string,
+  known: string | null
+): Promise<Polled | null> {
   const { rows } = await pool().query(
     `SELECT p.version, p.joined, p.members
      FROM (SELECT b.id FROM ${READABLE}) AS b, presence.poll_room($1, b.id, $3, $4) AS p`,

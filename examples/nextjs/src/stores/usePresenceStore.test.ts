@@ -9,7 +9,12 @@ beforeEach(() => store().leave())
 
 describe('usePresenceStore', () => {
   it('starts outside of any room', () => {
-    expect(store()).toMatchObject({ currentChannel: null, isConnected: false, connectionMode: 'disconnected', error: null })
+    expect(store()).toMatchObject({
+      currentChannel: null,
+      isConnected: false,
+      connectionMode: 'disconnected',
+      error: null
+    })
     expect(store().members.size).toBe(0)
   })
 
@@ -48,7 +53,11 @@ describe('usePresenceStore', () => {
     store().setMembers([member('a')])
     store().setConnectionMode('realtime')
     store().refuse('unauthorized')
-    expect(store()).toMatchObject({ currentChannel: 'presence-room-emma', connectionMode: 'disconnected', error: 'unauthorized' })
+    expect(store()).toMatchObject({
+      currentChannel: 'presence-room-emma',
+      connectionMode: 'disconnected',
+      error: 'unauthorized'
+    })
     expect(store().members.size).toBe(0)
   })
 

@@ -35,7 +35,9 @@ afterEach(() => asOwner('DELETE FROM book WHERE id = $1', [book]))
 
 async function violations(page: Page): Promise<string[]> {
   await page.addScriptTag({ path: AXE })
-  const found = await page.evaluate('axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] })')
+  const found = await page.evaluate(
+    'axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"] })'
+  )
   return (found as { violations: { id: string; nodes: { html: string }[] }[] }).violations.flatMap(({ id, nodes }) =>
     nodes.map(({ html }) => `${id}: ${html}`)
   )
@@ -135,7 +137,9 @@ it('stays smooth in a room of ten thousand', async () => {
       window.before = now
       requestAnimationFrame(frame)
     })`)
-  await asOwner("DO $$BEGIN FOR n IN 1..300 LOOP PERFORM presence.join_room('late ' || n, '" + book + "'); COMMIT; END LOOP; END$$")
+  await asOwner(
+    "DO $$BEGIN FOR n IN 1..300 LOOP PERFORM presence.join_room('late ' || n, '" + book + "'); COMMIT; END LOOP; END$$"
+  )
   await tab.page.getByText('10,301 readers in this room').first().waitFor()
   expect(await tab.page.evaluate('window.longest')).toBeLessThan(500)
   expect(tab.problems).toEqual([])

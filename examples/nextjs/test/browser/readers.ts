@@ -22,7 +22,10 @@ export class Chromium {
   ) {}
 
   static async launch(): Promise<Chromium> {
-    const server = await chromium.launchServer({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS })
+    const server = await chromium.launchServer({
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: ARGUMENTS
+    })
     return new Chromium(server, await chromium.connect(server.wsEndpoint()))
   }
 
@@ -103,7 +106,8 @@ export class Tab {
 
   mode = () => this.page.getByTestId('mode').innerText()
 
-  sees = (mode: string, timeout?: number) => eventually(`mode ${mode}`, async () => (await this.mode()) === mode, timeout)
+  sees = (mode: string, timeout?: number) =>
+    eventually(`mode ${mode}`, async () => (await this.mode()) === mode, timeout)
 
   members = (): Promise<string[]> =>
     this.page.locator('[data-user]').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-user')!))
@@ -112,7 +116,10 @@ export class Tab {
 
   // Until the page shows exactly these members, in any order.
   async shows(readers: { id: string }[], timeout?: number): Promise<void> {
-    const expected = readers.map(({ id }) => id).sort().join()
+    const expected = readers
+      .map(({ id }) => id)
+      .sort()
+      .join()
     let seen: string[] = []
     try {
       await eventually('', async () => (seen = await this.members()).sort().join() === expected, timeout)

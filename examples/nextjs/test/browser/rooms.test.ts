@@ -184,12 +184,17 @@ describe('without the gateway', () => {
 it('no reader is lost when PostgreSQL restarts', async () => {
   const [tab, other] = [await annJoins(), await benJoins()]
   await tab.shows([ann, ben])
-  const [before] = await asOwner('SELECT array_agg(id ORDER BY id) AS ids FROM presence.room_presence WHERE book_id = $1', [book])
+  const [before] = await asOwner(
+    'SELECT array_agg(id ORDER BY id) AS ids FROM presence.room_presence WHERE book_id = $1',
+    [book]
+  )
   restartPostgres()
   await Promise.all([tab.sees('Real time', 45_000), other.sees('Real time', 45_000)])
   await stays(tab, [ann, ben])
   expect((await tab.events()).filter((text) => / (joined|left)$/.test(text))).toEqual(['Ben Okafor joined'])
-  expect(await asOwner('SELECT array_agg(id ORDER BY id) AS ids FROM presence.room_presence WHERE book_id = $1', [book])).toEqual([before])
+  expect(
+    await asOwner('SELECT array_agg(id ORDER BY id) AS ids FROM presence.room_presence WHERE book_id = $1', [book])
+  ).toEqual([before])
   expect((await membersOf(book)).sort()).toEqual([ann.id, ben.id].sort())
 })
 

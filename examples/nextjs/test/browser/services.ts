@@ -88,16 +88,20 @@ export class App {
   }
 
   async start(): Promise<void> {
-    this.program.run(process.execPath, ['node_modules/next/dist/bin/next', 'start', '-H', '127.0.0.1', '-p', String(this.port)], {
-      NODE_ENV: 'production',
-      DATABASE_URL: setting('TEST_DATABASE_URL'),
-      BETTER_AUTH_SECRET: 'a secret of the tests, with 32 characters',
-      BETTER_AUTH_URL: this.origin,
-      PUSHER_KEY: 'reading-key',
-      PUSHER_HOST: '127.0.0.1',
-      PUSHER_PORT: String(this.gatewayPort),
-      QUICK_SIGN_UP: 'true'
-    })
+    this.program.run(
+      process.execPath,
+      ['node_modules/next/dist/bin/next', 'start', '-H', '127.0.0.1', '-p', String(this.port)],
+      {
+        NODE_ENV: 'production',
+        DATABASE_URL: setting('TEST_DATABASE_URL'),
+        BETTER_AUTH_SECRET: 'a secret of the tests, with 32 characters',
+        BETTER_AUTH_URL: this.origin,
+        PUSHER_KEY: 'reading-key',
+        PUSHER_HOST: '127.0.0.1',
+        PUSHER_PORT: String(this.gatewayPort),
+        QUICK_SIGN_UP: 'true'
+      }
+    )
     await eventually('the app is up', async () => (await fetch(`${this.origin}/dev/presence-test`)).ok, 30_000)
   }
 

@@ -22,8 +22,7 @@ class Emitter {
   }
 
   emit(event: string, data?: unknown) {
-    for (const binding of [...this.bindings])
-      if (binding.event === event) binding.callback.call(binding.context, data)
+    for (const binding of [...this.bindings]) if (binding.event === event) binding.callback.call(binding.context, data)
   }
 }
 

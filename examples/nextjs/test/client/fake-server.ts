@@ -26,7 +26,9 @@ export class FakeServer {
   private answer<T>(call: string, data: () => T) {
     this.calls.push(call)
     // As of the call, however late the answer comes.
-    const result = this.error ? { success: false as const, error: this.error } : { success: true as const, data: data() }
+    const result = this.error
+      ? { success: false as const, error: this.error }
+      : { success: true as const, data: data() }
     return this.gate.then(() => result)
   }
 

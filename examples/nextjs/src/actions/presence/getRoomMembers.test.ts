@@ -18,7 +18,13 @@ describe('getRoomMembers', () => {
     const first = await getRoomMembers({ ...tab, known: null })
     expect(first).toMatchObject({
       success: true,
-      data: { joined: true, members: [{ userId: ann.id, name: 'Ann' }, { userId: ben.id, name: 'Ben' }] }
+      data: {
+        joined: true,
+        members: [
+          { userId: ann.id, name: 'Ann' },
+          { userId: ben.id, name: 'Ben' }
+        ]
+      }
     })
     if (!first.success) throw new Error()
     const { version } = first.data
@@ -51,7 +57,10 @@ describe('getRoomMembers', () => {
 
   it('reads members without user_info, or with an odd one', async () => {
     const tab = { bookId: await newBook(), connectionId: 'tab' }
-    await asOwner(`SELECT presence.join_room('a', $1), presence.join_room('b', $1, '', '{"name": 7, "avatarUrl": "u"}')`, [tab.bookId])
+    await asOwner(
+      `SELECT presence.join_room('a', $1), presence.join_room('b', $1, '', '{"name": 7, "avatarUrl": "u"}')`,
+      [tab.bookId]
+    )
     signedInAs(await signUp('Ann'))
     const result = await getRoomMembers({ ...tab, known: null })
     if (!result.success) throw new Error(result.error)

@@ -6,7 +6,9 @@ import { joinRoom } from './joinRoom'
 beforeEach(() => signedInAs(null))
 
 const leases = (book: string) =>
-  asOwner('SELECT connection_id, extract(epoch FROM ttl)::int AS ttl FROM presence.connection WHERE book_id = $1', [book])
+  asOwner('SELECT connection_id, extract(epoch FROM ttl)::int AS ttl FROM presence.connection WHERE book_id = $1', [
+    book
+  ])
 
 describe('joinRoom', () => {
   it('makes the user of the session a member, and returns who is there', async () => {
@@ -38,7 +40,14 @@ describe('joinRoom', () => {
   it('takes nothing about the user from the caller', async () => {
     const book = await newBook()
     const ann = signedInAs(await signUp('Ann'))
-    const input = { bookId: book, connectionId: 'tab', lease: 'connecting', userId: 'eve', isAuthor: true, userInfo: { name: 'Eve' } }
+    const input = {
+      bookId: book,
+      connectionId: 'tab',
+      lease: 'connecting',
+      userId: 'eve',
+      isAuthor: true,
+      userInfo: { name: 'Eve' }
+    }
     await joinRoom(input as never)
     expect(await membersOf(book)).toMatchObject([{ user_id: ann.id, user_info: { name: 'Ann' }, is_author: false }])
   })

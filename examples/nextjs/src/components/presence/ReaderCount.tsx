@@ -21,7 +21,13 @@ export function ReaderCount({ inRoom }: { inRoom: boolean }) {
         <>
           <span className={styles.stack} aria-hidden="true">
             {firstOf(members, STACK).map((member) => (
-              <Avatar key={member.userId} id={member.userId} name={member.name} avatarUrl={member.avatarUrl} size="small" />
+              <Avatar
+                key={member.userId}
+                id={member.userId}
+                name={member.name}
+                avatarUrl={member.avatarUrl}
+                size="small"
+              />
             ))}
           </span>
           <span data-testid="count">{text}</span>

@@ -33,7 +33,12 @@ function post(form: Record<string, string> | string, headers = ann.headers) {
 describe('POST /api/pusher/auth', () => {
   it('signs a room for the user of the session, whoever the form names', async () => {
     const channel = channelOf(book)
-    const response = await post({ socket_id: '1.2', channel_name: channel, user_id: 'eve', user_info: '{"name":"Eve"}' })
+    const response = await post({
+      socket_id: '1.2',
+      channel_name: channel,
+      user_id: 'eve',
+      user_info: '{"name":"Eve"}'
+    })
     expect(response.status).toBe(200)
     expect(response.headers.get('content-type')).toBe('application/json')
     const answer = await response.json()
@@ -81,7 +86,9 @@ describe('POST /api/pusher/auth', () => {
     const form = { socket_id: '1.2', channel_name: channelOf(book) }
     const ben = await signUp('Ben')
     expect((await post(form, ben.headers)).status).toBe(200)
-    const unlimited = swapPool(new Pool({ connectionString: env().DATABASE_URL, options: '-c presence.pusher_max_members=1' }))
+    const unlimited = swapPool(
+      new Pool({ connectionString: env().DATABASE_URL, options: '-c presence.pusher_max_members=1' })
+    )
     try {
       const refused = await post(form, ben.headers)
       expect(refused.status).toBe(403)
@@ -94,7 +101,10 @@ describe('POST /api/pusher/auth', () => {
 
   it.each([
     ['no socket', { channel_name: 'presence-room-emma' }],
-    ['a socket with a colon, which would let one signature pass for another', { socket_id: '1.2:x', channel_name: 'presence-room-emma' }],
+    [
+      'a socket with a colon, which would let one signature pass for another',
+      { socket_id: '1.2:x', channel_name: 'presence-room-emma' }
+    ],
     ['nothing', {}],
     ['no form', '{"socket_id":"1.2"}']
   ])('answers 400 for %s', async (_, form) => {
