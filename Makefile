@@ -40,10 +40,13 @@ ifneq ($(V),1)
 .SILENT:
 endif
 
-.PHONY: demo test bench lint format help
+.PHONY: demo demo-sql test bench lint format help
 
 demo:
 	scripts/demo
+
+demo-sql:
+	scripts/demo-sql
 
 test:
 	scripts/test
@@ -61,7 +64,8 @@ help:
 	echo 'make               build the extension'
 	echo 'make install       install it into the PostgreSQL of PG_CONFIG'
 	echo 'make installcheck  test it on a running server of that PostgreSQL'
-	echo 'make demo          see it work, on a private PostgreSQL'
+	echo 'make demo          the reading app with the gateway, on a private PostgreSQL'
+	echo 'make demo-sql      the same in psql: joins, tabs, leases, events'
 	echo 'make test          all tests, on private PostgreSQLs'
 	echo 'make bench         speed, beside what one would do instead (QUICK=1: less of it)'
 	echo 'make lint          what compilers and checkers say of the code'
