@@ -19,6 +19,7 @@ forget_list(Room *room)
 static void
 free_member(Room *room, Member *member)
 {
+	/* The analyzer takes the links of the table for members. NOLINTNEXTLINE */
 	HASH_DEL(room->members, member);
 	free(member->user_info);
 	free(member);
