@@ -7,15 +7,18 @@ import { Avatar } from './presence/Avatar'
 import styles from './UserMenu.module.css'
 
 // onSignOut: leaves rooms while there still is a session to leave with.
-export function UserMenu({ user, onSignOut }: { user: SessionUser; onSignOut: () => void }) {
+export function UserMenu({ user, onSignOut }: { user: SessionUser; onSignOut: () => Promise<void> }) {
   const [busy, setBusy] = useState(false)
 
   async function leave() {
     setBusy(true)
-    onSignOut()
-    await signOut()
-    // Not a refresh: the socket was this user's, and must go with the page.
-    window.location.reload()
+    try {
+      await onSignOut()
+      await signOut()
+    } finally {
+      // Not a refresh: the socket was this user's, and must go with the page.
+      window.location.reload()
+    }
   }
 
   return (

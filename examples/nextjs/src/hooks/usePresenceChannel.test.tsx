@@ -395,6 +395,27 @@ describe('falling back', () => {
     expect(ids()).toEqual(['me'])
   })
 
+  it('believes the gateway, not a list that is older than its subscription', async () => {
+    await enterLive()
+    act(() => pusher.become('unavailable'))
+    let open = () => {}
+    server.gate = new Promise((resolve) => (open = resolve))
+    server.members = [member('me', 7), member('ghost', 8)]
+    await after(500)
+    expect(server.calls.at(-1)).toBe('join polling')
+    act(() => pusher.become('connected'))
+    act(() =>
+      channel().succeed([
+        { id: 'me', info: {} },
+        { id: 'ben', info: {} }
+      ])
+    )
+    await act(async () => open())
+    await after(0)
+    expect(ids()).toEqual(['me', 'ben'])
+    expect(store().members.get('me')?.joinedAt).toBe(7)
+  })
+
   it('does not bring back who left while a list was on its way', async () => {
     await enterLive(HOSTED, ['ann'])
     let open = () => {}
@@ -485,6 +506,35 @@ describe('leaving', () => {
     act(() => channel().succeed([{ id: 'me', info: {} }]))
     act(() => channel().add({ id: 'ben', info: {} }))
     expect(events.map(({ type }) => type)).toEqual(['mode', 'joined'])
+  })
+
+  it('says when the server knows that it left', async () => {
+    const { result, unmount } = await enterLive()
+    act(() => pusher.become('unavailable'))
+    await after(500)
+    let open = () => {}
+    server.gate = new Promise((resolve) => (open = resolve))
+    const left = vi.fn()
+    act(() => void result.current.leave().then(left))
+    expect(result.current.currentChannel).toBeNull()
+    await after(0)
+    expect(server.calls.at(-1)).toBe('leave')
+    expect(left).not.toHaveBeenCalled()
+    await act(async () => open())
+    expect(left).toHaveBeenCalled()
+    const asked = server.calls.length
+    unmount()
+    await after(60_000)
+    expect(server.calls).toHaveLength(asked)
+  })
+
+  it('forgets a refusal', async () => {
+    server.error = 'not-found'
+    const { result, rerender } = enter()
+    await after(0)
+    expect(result.current.error).toBe('not-found')
+    rerender({ bookId: null })
+    expect(result.current).toMatchObject({ error: null, currentChannel: null })
   })
 
   it('changes rooms', async () => {

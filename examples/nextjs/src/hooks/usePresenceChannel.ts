@@ -2,7 +2,7 @@
 // goes, or when the book is another one or null. One room a page: the store
 // has one currentChannel.
 
-import { useEffect, useRef } from 'react'
+import { useCallback, useEffect, useRef } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import { pusherClient, type PusherConfig } from '@/lib/pusher-client'
 import { RoomSession, type RoomEvent } from '@/lib/room-session'
@@ -14,6 +14,8 @@ type Options = {
 }
 
 // Members are in usePresenceStore, so that only who shows them is drawn again.
+// leave() leaves before the component goes, and says when the server knows: for
+// who signs out, and has no session to leave with afterwards.
 export function usePresenceChannel(bookId: string | null, { pusher, onEvent }: Options) {
   const listener = useRef(onEvent)
   useEffect(() => {
@@ -21,6 +23,7 @@ export function usePresenceChannel(bookId: string | null, { pusher, onEvent }: O
   })
   // What was there first stays: a page has one socket.
   const config = useRef(pusher)
+  const current = useRef<RoomSession>(undefined)
 
   useEffect(() => {
     if (bookId === null) return
@@ -28,10 +31,12 @@ export function usePresenceChannel(bookId: string | null, { pusher, onEvent }: O
       listener.current?.(event)
     )
     session.open()
-    return () => session.close()
+    current.current = session
+    return () => void session.close()
   }, [bookId])
 
-  return usePresenceStore(
+  const leave = useCallback(async () => current.current?.close(), [])
+  const state = usePresenceStore(
     useShallow(({ currentChannel, isConnected, connectionMode, error }) => ({
       currentChannel,
       isConnected,
@@ -39,4 +44,5 @@ export function usePresenceChannel(bookId: string | null, { pusher, onEvent }: O
       error
     }))
   )
+  return { ...state, leave }
 }

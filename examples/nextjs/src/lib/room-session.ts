@@ -74,11 +74,12 @@ export class RoomSession {
     })
   }
 
-  close(): void {
+  // Ends the stay at once; the promise, when the server knows. May be called again.
+  async close(): Promise<void> {
+    this.store().leave()
     if (this.closed) return
     this.detach()
-    if (this.holding) void this.calls.run(() => leaveRoom(this.address))
-    this.store().leave()
+    if (this.holding) await this.calls.run(() => leaveRoom(this.address))
   }
 
   private get address() {
@@ -265,9 +266,13 @@ export class RoomSession {
   private showList({ version, members: listed }: MemberList): void {
     this.known = version
     if (!listed) return
-    const members = this.store().connectionMode === 'realtime' ? this.subscribedMembers() : new Map<string, Member>()
-    // The list may be older than what the channel told meanwhile.
-    for (const member of listed) if (!this.goneSince.has(member.userId)) members.set(member.userId, member)
+    const isLive = this.store().connectionMode === 'realtime'
+    const members = isLive ? this.subscribedMembers() : new Map<string, Member>()
+    for (const member of listed) {
+      // The list may be older than what the channel says; of a gateway's, nobody is missing.
+      const isOld = this.goneSince.has(member.userId) || (isLive && this.socketHolds && !members.has(member.userId))
+      if (!isOld) members.set(member.userId, member)
+    }
     this.store().setMembers(members.values())
   }
 

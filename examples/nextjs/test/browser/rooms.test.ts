@@ -172,12 +172,18 @@ describe('without the gateway', () => {
     expect(await membersOf(book)).toEqual([ann.id])
   }, 120_000)
 
-  it('a reader who joins is there, and gone at once when he closes his page', async () => {
+  it('readers who join are there, and gone at once when they close the page or sign out', async () => {
     await gateway.stop('SIGKILL')
-    const tab = await annJoins('Polling')
-    expect(await membersOf(book)).toEqual([ann.id])
-    await tab.page.close({ runBeforeUnload: true })
-    await eventually('Ann left', async () => (await membersOf(book)).length === 0, 3_000)
+    const cleo = await signUp(app.origin, 'Cleo Haas')
+    const [closes, signsOut] = await Promise.all([
+      annJoins('Polling'),
+      Tab.join(await second.window(cleo), app.origin, book, 'Polling')
+    ])
+    expect((await membersOf(book)).sort()).toEqual([ann.id, cleo.id].sort())
+    await closes.page.close({ runBeforeUnload: true })
+    await eventually('Ann left', async () => (await membersOf(book)).join() === cleo.id, 3_000)
+    await signsOut.page.getByRole('button', { name: 'Sign out' }).click()
+    await eventually('Cleo left', async () => (await membersOf(book)).length === 0, 3_000)
   })
 })
 

@@ -29,12 +29,17 @@ export async function asOwner(sql: string, values: unknown[] = []) {
   }
 }
 
-// A book of its own for a test.
+const books: string[] = []
+
+// A book of its own for a test, until the end of the file.
 export async function newBook(authorId: string | null = null): Promise<string> {
   const id = randomName('book')
+  books.push(id)
   await asOwner('INSERT INTO book VALUES ($1, $2, $3, $4)', [id, 'A Book', 'An Author', authorId])
   return id
 }
+
+export const deleteBooks = () => asOwner('DELETE FROM book WHERE id = ANY ($1)', [books])
 
 export async function membersOf(book: string) {
   return asOwner('SELECT user_id, user_info, is_author, connections FROM presence.room_members($1)', [book])

@@ -2,6 +2,7 @@
 
 import { afterAll } from 'vitest'
 import { pool } from '@/lib/db'
+import { deleteBooks } from './people'
 
 const url = process.env.TEST_DATABASE_URL
 if (!url) throw new Error('TEST_DATABASE_URL is not set: run scripts/test')
@@ -15,4 +16,7 @@ Object.assign(process.env, {
   PUSHER_PORT: '6001'
 })
 
-afterAll(() => pool().end())
+afterAll(async () => {
+  await deleteBooks()
+  await pool().end()
+})

@@ -21,7 +21,7 @@ type Props = { user: SessionUser; book: Book; books: Book[]; pusher: PusherConfi
 export function PresenceTest({ user, book, books, pusher }: Props) {
   const [inRoom, setInRoom] = useState(false)
   const log = useEventLog()
-  const { connectionMode, error } = usePresenceChannel(inRoom ? book.id : null, { pusher, onEvent: log.add })
+  const { connectionMode, error, leave } = usePresenceChannel(inRoom ? book.id : null, { pusher, onEvent: log.add })
 
   const toggle = useCallback(() => {
     log.note(inRoom ? 'You left' : 'You are joining')
@@ -32,7 +32,7 @@ export function PresenceTest({ user, book, books, pusher }: Props) {
     <div className={styles.shell}>
       <header className={styles.header}>
         <p className={styles.brand}>Reading rooms</p>
-        <UserMenu user={user} onSignOut={() => setInRoom(false)} />
+        <UserMenu user={user} onSignOut={leave} />
       </header>
 
       <BookTabs books={books} current={book.id} />
