@@ -75,7 +75,10 @@ need_node() {
 
 # What the gateway is built with.
 need_gateway_libraries() {
-	need_packages build-essential libssl-dev libwebsockets-dev libuv1-dev libjansson-dev libpq-dev
+	local event_loop=libwebsockets-evlib-uv # a part of libwebsockets-dev where there is no such package
+	need_packages build-essential libssl-dev libwebsockets-dev libuv1-dev libjansson-dev libpq-dev \
+		uthash-dev
+	[ -z "$(apt-cache search --names-only "^$event_loop\$")" ] || need_packages $event_loop
 }
 
 newest_postgres() {
