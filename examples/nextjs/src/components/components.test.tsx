@@ -99,7 +99,7 @@ describe('Avatar', () => {
 })
 
 describe('ConnectionFacts', () => {
-  const user = { id: 'u1', name: 'Ann', email: 'ann@example.com', image: null }
+  const user = { id: 'u1', name: 'Ann', image: null }
   const facts = () => screen.getAllByRole('definition').map(({ textContent }) => textContent)
 
   it('follows the store', () => {

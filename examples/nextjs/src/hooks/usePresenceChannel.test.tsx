@@ -89,7 +89,7 @@ describe('joining', () => {
     await enterLive(HOSTED)
     expect(server.calls).toEqual(['join connecting', 'join polling'])
     await after(60_000)
-    expect(server.calls.slice(2)).toEqual(['poll v1', 'poll v1'])
+    expect(server.calls.slice(2)).toEqual(['poll null', 'poll v1'])
   })
 
   it('takes join times and the author from the database, who is there from the channel', async () => {
@@ -189,12 +189,13 @@ describe('falling back', () => {
     expect(result.current).toMatchObject({ connectionMode: 'polling', isConnected: false })
     await after(500)
     expect(server.calls).toEqual(['join polling'])
+    await after(3_000)
     server.members.push(member('ben', 5))
     server.version++
     await after(30_000)
     expect(ids()).toEqual(['me', 'ben'])
     await after(30_000)
-    expect(server.calls).toEqual(['join polling', 'poll v1', 'poll v2'])
+    expect(server.calls).toEqual(['join polling', 'poll null', 'poll v1', 'poll v2'])
 
     act(() => pusher.become('connected'))
     expect(result.current.connectionMode).toBe('polling')
@@ -261,6 +262,18 @@ describe('falling back', () => {
     expect(ids()).toEqual(['me'])
   })
 
+  it('shows the list again when the others have had time to join', async () => {
+    await enterLive(GATEWAY, ['ann', 'ben'])
+    act(() => pusher.become('connecting'))
+    server.members = [member('me', 0)]
+    await after(500)
+    expect(server.calls.at(-1)).toBe('join polling')
+    expect(ids()).toEqual(['me', 'ann', 'ben'])
+    server.members = [member('me', 0), member('ann', 9)]
+    await after(3_000)
+    expect(ids()).toEqual(['me', 'ann'])
+  })
+
   it('keeps the list while it waits for the first poll', async () => {
     await enterLive(GATEWAY, ['ann'])
     act(() => pusher.become('unavailable'))
@@ -317,7 +330,7 @@ describe('falling back', () => {
   it('joins again when a poll finds the lease gone', async () => {
     await enterLive()
     act(() => pusher.become('unavailable'))
-    await after(500)
+    await after(3_500)
     server.joined = false
     server.calls = []
     await after(30_000)
@@ -341,7 +354,7 @@ describe('falling back', () => {
   ])('looks at once when %s', async (_, happens) => {
     await enterLive()
     act(() => pusher.become('unavailable'))
-    await after(500)
+    await after(3_500)
     server.calls = []
     act(() => void happens())
     act(() => void happens())
@@ -370,7 +383,7 @@ describe('falling back', () => {
     server.error = null
     await after(10_000)
     server.error = 'unavailable'
-    await after(30_000)
+    await after(3_000)
     server.calls = []
     await after(5_000)
     expect(server.calls).toHaveLength(1)
@@ -398,11 +411,12 @@ describe('falling back', () => {
   it('believes the gateway, not a list that is older than its subscription', async () => {
     await enterLive()
     act(() => pusher.become('unavailable'))
+    await after(500)
     let open = () => {}
     server.gate = new Promise((resolve) => (open = resolve))
     server.members = [member('me', 7), member('ghost', 8)]
-    await after(500)
-    expect(server.calls.at(-1)).toBe('join polling')
+    await after(3_000)
+    expect(server.calls.at(-1)).toBe('poll null')
     act(() => pusher.become('connected'))
     act(() =>
       channel().succeed([
@@ -570,7 +584,7 @@ describe('leaving', () => {
     server.calls = []
     act(() => void window.dispatchEvent(new Event('pageshow')))
     await after(0)
-    expect(server.calls).toEqual(['poll v1', 'join polling'])
+    expect(server.calls).toEqual(['poll null', 'join polling'])
   })
 })
 

@@ -30,6 +30,8 @@ const CONNECT_TIMEOUT = 8_000
 const FIRST_RETRY = 5_000
 // All tabs lose their gateway at the same instant, and should not ask the server at the same one.
 const SPREAD = 1_000
+// So a list of that moment lacks those who have not joined yet. A little later it is right.
+const SETTLE = 3_000
 
 type Subscribed = { id: string; info: unknown }
 
@@ -44,6 +46,7 @@ export class RoomSession {
   private holding = false // whether the tab's connection is, or may be, in the database
   private joinFirst = true // whether the next poll has to be a join
   private beating = false
+  private settling = false // whether the tab has just joined to poll
   private failures = 0
   private known: string | null = null
   private authorId: string | null = null
@@ -117,7 +120,8 @@ export class RoomSession {
     this.joinFirst = lease !== 'polling'
     this.authorId = result.data.authorId
     this.clockSkew = result.data.now - Date.now()
-    this.showList(result.data.list)
+    this.settling = lease === 'polling'
+    if (!this.settling || this.store().members.size === 0) this.showList(result.data.list)
     this.subscribe()
     return true
   }
@@ -148,7 +152,9 @@ export class RoomSession {
     this.beating = false
     if (this.closed || !this.tabHolds) return
     this.failures = well ? 0 : this.failures + 1
-    this.beatIn(well ? POLL_INTERVAL : Math.min(FIRST_RETRY * 2 ** (this.failures - 1), POLL_INTERVAL))
+    if (!well) return this.beatIn(Math.min(FIRST_RETRY * 2 ** (this.failures - 1), POLL_INTERVAL))
+    this.beatIn(this.settling ? SETTLE : POLL_INTERVAL)
+    this.settling = false
   }
 
   private beatIn(delay: number): void {

@@ -4,14 +4,14 @@ import 'server-only'
 import { auth } from './auth'
 import type { UserInfo } from './members'
 
-export type SessionUser = { id: string; name: string; email: string; image: string | null }
+export type SessionUser = { id: string; name: string; image: string | null }
 
 // The user of a request's session cookie; null if there is none, or it has ended.
 export async function currentUser(headers: Headers): Promise<SessionUser | null> {
   const session = await auth().api.getSession({ headers })
   if (!session) return null
-  const { id, name, email, image } = session.user
-  return { id, name, email, image: image ?? null }
+  const { id, name, image } = session.user
+  return { id, name, image: image ?? null }
 }
 
 const MAX_NAME = 80

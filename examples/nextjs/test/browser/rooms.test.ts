@@ -172,6 +172,15 @@ describe('without the gateway', () => {
     expect(await membersOf(book)).toEqual([ann.id])
   }, 120_000)
 
+  it('nobody seems to leave when it is stopped in order', async () => {
+    const [tab, other] = [await annJoins(), await benJoins()]
+    await tab.shows([ann, ben])
+    await gateway.stop('SIGTERM')
+    await Promise.all([stays(tab, [ann, ben], 8_000), stays(other, [ann, ben], 8_000)])
+    expect(await Promise.all([tab.mode(), other.mode()])).toEqual(['Polling', 'Polling'])
+    expect((await membersOf(book)).sort()).toEqual([ann.id, ben.id].sort())
+  })
+
   it('readers who join are there, and gone at once when they close the page or sign out', async () => {
     await gateway.stop('SIGKILL')
     const cleo = await signUp(app.origin, 'Cleo Haas')
