@@ -22,7 +22,6 @@ http_begin(struct lws *wsi, const char *path, bool post)
 	request->wsi = wsi;
 	request->post = post;
 	request->path = xstrdup(path);
-	request->max_body = MAX_BODY;
 	while ((len = lws_hdr_copy_fragment(wsi, arg, sizeof(arg), WSI_TOKEN_HTTP_URI_ARGS,
 										request->nargs)) >= 0)
 	{
@@ -55,19 +54,16 @@ http_closed(Request *request)
 		free_request(request);
 }
 
-bool
+/* A body that is too large is read to its end, which the client waits for before it looks at
+ * answers. */
+void
 http_body(Request *request, const void *data, size_t len)
 {
-	if (request->handled)
-		return false;
-	if (request->body.len + len > request->max_body)
-	{
-		request->handled = true;
-		http_answer(request, 413, "text/plain", BYTES("the body is too large\n"));
-		return false;
-	}
-	buf_add(&request->body, data, len);
-	return true;
+	request->too_large |= request->body.len + len > MAX_BODY;
+	if (request->too_large)
+		buf_free(&request->body);
+	else
+		buf_add(&request->body, data, len);
 }
 
 void
@@ -76,7 +72,10 @@ http_complete(Request *request)
 	if (request->handled)
 		return;
 	request->handled = true;
-	api_handle(request);
+	if (request->too_large)
+		http_answer(request, 413, "text/plain", BYTES("the body is too large\n"));
+	else
+		api_handle(request);
 }
 
 void

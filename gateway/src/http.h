@@ -19,7 +19,7 @@ typedef struct Request
 	char *args[MAX_QUERY_ARGS]; /* "name=value", decoded */
 	int nargs;
 	Buf body;
-	size_t max_body;
+	bool too_large;
 	bool handled; /* given to api.c */
 	bool waiting; /* for the database, who frees it if the client goes */
 	int status;   /* of the answer; 0: none yet */
@@ -30,8 +30,8 @@ typedef struct Request
 /* A request began; the rest comes. NULL: it is too long, close it. */
 extern Request *http_begin(struct lws *wsi, const char *path, bool post);
 
-/* A part of the body; false: it is too large, and answered so. */
-extern bool http_body(Request *request, const void *data, size_t len);
+/* A part of the body. */
+extern void http_body(Request *request, const void *data, size_t len);
 
 /* The request is complete: it is handled, once. */
 extern void http_complete(Request *request);

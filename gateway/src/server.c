@@ -5,6 +5,7 @@
 #include "server.h"
 
 #include <libwebsockets.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -80,19 +81,26 @@ received(struct lws *wsi, Socket *socket, const char *data, size_t len)
 	return 0;
 }
 
+/*
+ * An answer waits for the whole body, whatever the method: libwebsockets 4.1 turns for ever if a
+ * request is completed while a part of its body is still to come.
+ */
 static int
 requested(struct lws *wsi, Peer *peer, const char *path)
 {
 	bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
-	char length[16] = "";
+	char length[24] = "";
 
 	if (!post && lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) == 0)
-		return lws_return_http_status(wsi, HTTP_STATUS_METHOD_NOT_ALLOWED, NULL) ? -1 : 0;
+	{
+		lws_return_http_status(wsi, HTTP_STATUS_METHOD_NOT_ALLOWED, NULL);
+		return -1;
+	}
 	peer->request = http_begin(wsi, path, post);
 	if (!peer->request)
 		return -1;
 	copy_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, length, sizeof(length));
-	if (!post || *length == '\0' || strcmp(length, "0") == 0)
+	if (strtoll(length, NULL, 10) == 0)
 		http_complete(peer->request);
 	return 0;
 }

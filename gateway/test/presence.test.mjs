@@ -1,7 +1,7 @@
 // Rooms: what pusher-js shows is what the database has.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { authorize, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, startGateway, until, slowness } from './harness.mjs'
+import { authorize, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, slowness, startGateway, until } from './harness.mjs'
 
 let database, gateway, other
 before(async () => {
@@ -107,6 +107,28 @@ test('leaving and entering again at once ends as a member', async () => {
   await until('gone', () => ann.members.count === 1)
 })
 
+test('a drop is never carried out after the join that follows it', async () => {
+  const raw = await newSocket(gateway)
+  const [first, second] = ['presence-room-order1', 'presence-room-order2']
+  const auth = (channel) => ({ channel, ...authorize(raw.socket_id, channel, { user_id: 'ben' }) })
+  const entered = () => raw.next('pusher_internal:subscription_succeeded')
+  for (const channel of [first, second]) {
+    raw.say('pusher:subscribe', auth(channel))
+    await entered()
+  }
+  for (let i = 0; i < 40; i++) {
+    raw.say('pusher:unsubscribe', { channel: first })
+    await new Promise((resolve) => setImmediate(resolve)) // its drop is under way
+    raw.say('pusher:unsubscribe', { channel: second })
+    raw.say('pusher:subscribe', auth(second))
+    await entered()
+    raw.say('pusher:subscribe', auth(first))
+    await entered()
+    const { rows } = await database.sql("SELECT book_id FROM presence.user_rooms('ben') WHERE book_id LIKE 'order%'")
+    assert.equal(rows.length, 2, `round ${i}`)
+  }
+})
+
 test('many at once, in many rooms: all lists add up', async () => {
   const clients = await Promise.all(Array.from({ length: 60 }, (_, i) => newSocket(i % 2 ? gateway : other)))
   const lists = clients.map(() => new Map())
@@ -130,11 +152,17 @@ test('many at once, in many rooms: all lists add up', async () => {
 
 test('who is made to leave in psql comes back while his client is there', async () => {
   const ann = await enter(newClient(gateway, 'ann'), 'kick')
-  await enter(newClient(gateway, 'ben'), 'kick')
+  const ben = await enter(newClient(gateway, 'ben'), 'kick')
   await until('ben is there', () => ann.members.count === 2)
   await leave('ben', 'kick')
   await until('he left', () => ann.members.count === 1)
   await until('he is back', () => ann.members.count === 2, 15_000)
+  await leave('ann', 'kick')
+  await until('he sees her leave', () => eventsOf(ben, 'pusher:member_removed').length === 1)
+  // Nobody hears of himself.
+  assert.deepEqual(eventsOf(ann, 'pusher:member_removed').map(({ id }) => id), ['ben'])
+  assert.deepEqual(eventsOf(ben, 'pusher:member_removed').map(({ id }) => id), ['ann'])
+  assert.deepEqual(eventsOf(ben, 'pusher:member_added'), [])
 })
 
 test('a lost event is made good', async () => {
@@ -142,10 +170,10 @@ test('a lost event is made good', async () => {
   await database.sql("SET presence.notify = off; SELECT presence.join_room('eve', 'resync')")
   assert.equal(ann.members.count, 1)
   await database.sql(`SELECT pg_notify('presence', '{"event":"resync","seq":1}')`)
-  await until('eve is there', () => ann.members.count === 2)
+  await until('eve is there', () => ann.members.count === 2, 3000) // not with the next heartbeat
   await database.sql("SET presence.notify = off; SELECT presence.leave_room('eve', 'resync')")
   await database.sql(`SELECT pg_notify('presence', 'nonsense')`)
-  await until('eve is gone', () => ann.members.count === 1)
+  await until('eve is gone', () => ann.members.count === 1, 3000)
 })
 
 test('a secret is rotated without a restart, an app that is removed loses its clients', async () => {

@@ -2,7 +2,7 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import net from 'node:net'
-import { authorize, authenticate, closeAll, newDatabase, newSocket, startGateway, until, slowness } from './harness.mjs'
+import { authorize, authenticate, closeAll, newDatabase, newSocket, sleep, startGateway, until } from './harness.mjs'
 
 let database, gateway
 before(async () => {
@@ -228,4 +228,24 @@ test('what is no WebSocket, or nonsense, does no harm', async () => {
     connection.destroy()
   }
   assert.equal(await gateway.get('/healthz'), 'ok\n')
+})
+
+test('bodies that come late, or too large, or where none belongs', async () => {
+  const head = (method, length) => `${method} /apps/1/events HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`
+  for (const [method, length, sent] of [['POST', 600_000, 600_000], ['GET', 5000, 5000], ['PUT', 5000, 5000], ['POST', 600_000, 550_000], ['GET', 5000, 100], ['POST', -1, 1000]]) {
+    const connection = net.connect(gateway.port, '127.0.0.1')
+    let answer = ''
+    connection.on('data', (data) => (answer += data)).on('error', () => {})
+    if (method === 'POST') await gateway.kill('SIGSTOP') // all of it is there when it is read
+    connection.write(head(method, length))
+    setTimeout(() => gateway.kill('SIGCONT'), 100)
+    for (let at = 0; at < sent; at += 20_000) {
+      connection.write('x'.repeat(Math.min(20_000, sent - at)))
+      await sleep(2)
+    }
+    if (sent === length) await until(`an answer to ${method}`, () => /^HTTP\/1.1 4/.test(answer))
+    else await sleep(50)
+    assert.equal(await gateway.get('/healthz'), 'ok\n')
+    connection.destroy()
+  }
 })
