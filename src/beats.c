@@ -4,7 +4,7 @@
  *
  * One hash finds everything: a connection by its handle and by its name, a presence by
  * its id, a room by its book_id. Names are found by a digest of 126 bits, with a
- * seed that nobody outside knows, so that no two can be made to meet.
+ * seed that nobody outside knows: two that meet by chance are not to be expected.
  *
  * Called by liveness.c (heartbeats and reads), events.c (changes, at the end of their
  * transaction) and, for the worker, by leases.c. See beats.h for locks and lifetimes.
@@ -75,6 +75,7 @@ static struct
 	bool known;
 	Oid relid;
 	Oid filenumber;
+	uint32 noticed; /* generation of a memory that was found to be of another file */
 } table;
 
 static dshash_parameters
@@ -119,10 +120,11 @@ look_at_table(void)
 }
 
 bool
-beats_are_stale(void)
+beats_are_stale(bool *other)
 {
 	look_at_table();
-	return table.relid != mine.header->relid || table.filenumber != mine.header->filenumber;
+	*other = table.relid != mine.header->relid;
+	return *other || table.filenumber != mine.header->filenumber;
 }
 
 static void
@@ -143,22 +145,21 @@ area_place(dsm_segment *segment)
 	return (char *) dsm_segment_address(segment) + MAXALIGN(sizeof(BeatsHeader));
 }
 
-/* In TopMemoryContext. False if the worker just ended. */
-static bool
-map_segment(dsm_handle handle, uint32 generation)
+/* In TopMemoryContext, with the lock that keeps the memory open. */
+static void
+map_segment(DatabaseSlot *slot)
 {
 	dshash_parameters parameters = index_parameters();
 
-	mine.segment = dsm_attach(handle);
+	mine.segment = dsm_attach(slot->beats_handle);
 	if (mine.segment == NULL)
-		return false;
+		return;
 	dsm_pin_mapping(mine.segment);
 	mine.header = dsm_segment_address(mine.segment);
 	mine.area = dsa_attach_in_place(area_place(mine.segment), mine.segment);
 	dsa_pin_mapping(mine.area);
 	mine.index = dshash_attach(mine.area, &parameters, mine.header->index, NULL);
-	mine.generation = generation;
-	return true;
+	mine.generation = pg_atomic_read_u32(&slot->beats_generation);
 }
 
 /* Maps the memory there is; false if there is none. */
@@ -166,37 +167,36 @@ static bool
 map(DatabaseSlot *slot)
 {
 	uint32 generation = pg_atomic_read_u32(&slot->beats_generation);
-	dsm_handle handle;
 	MemoryContext old;
-	bool mapped;
 
 	if (generation == 0)
 		return false;
 	if (mine.index != NULL && mine.generation == generation)
 		return true;
 	unmap();
-	LWLockAcquire(slot->queue_lock, LW_SHARED);
-	generation = pg_atomic_read_u32(&slot->beats_generation);
-	handle = slot->beats_handle;
-	LWLockRelease(slot->queue_lock);
-	if (generation == 0)
-		return false;
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	mapped = map_segment(handle, generation);
+	LWLockAcquire(slot->queue_lock, LW_SHARED);
+	if (slot->dboid == MyDatabaseId && pg_atomic_read_u32(&slot->beats_generation) != 0)
+		map_segment(slot);
+	LWLockRelease(slot->queue_lock);
 	MemoryContextSwitchTo(old);
-	return mapped;
+	return mine.index != NULL;
 }
 
 BeatsMode
 beats_mode(void)
 {
 	DatabaseSlot *slot = shared_use();
+	bool other;
 
 	if (slot == NULL || !map(slot))
 		return BEATS_NONE;
-	if (beats_are_stale())
+	if (beats_are_stale(&other))
 	{
-		/* the worker has not seen it yet */
+		/* the worker has not seen it yet; if the rows are the same ones, they are behind */
+		if (!other && table.noticed != mine.generation)
+			beats_lost(slot);
+		table.noticed = mine.generation;
 		pg_atomic_write_u32(&slot->sweep, 1);
 		shared_wake_worker(slot);
 		return BEATS_NONE;
@@ -242,7 +242,7 @@ beats_open(DatabaseSlot *slot)
 
 	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
 	slot->beats_handle = dsm_segment_handle(mine.segment);
-	mine.generation = ++slot->beats_made;
+	mine.generation = shared_new_generation();
 	pg_atomic_write_u32(&slot->beats_generation, mine.generation);
 	LWLockRelease(slot->queue_lock);
 }
@@ -254,11 +254,18 @@ beats_ready(void)
 }
 
 void
+beats_lost(DatabaseSlot *slot)
+{
+	pg_atomic_write_u64(&slot->leases_from, (uint64) GetCurrentTimestamp());
+}
+
+void
 beats_close(DatabaseSlot *slot)
 {
 	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
+	if (pg_atomic_read_u32(&slot->beats_generation) != 0)
+		beats_lost(slot);
 	pg_atomic_write_u32(&slot->beats_generation, 0);
-	pg_atomic_write_u64(&slot->leases_from, (uint64) GetCurrentTimestamp());
 	LWLockRelease(slot->queue_lock);
 }
 
@@ -370,16 +377,20 @@ hear(Beat *beat, TimestampTz at)
 	}
 }
 
+/* *instead: another handle to try, if the connection is not committed yet; or 0. */
 static bool
-touch_entry(BeatKey key, TimestampTz now)
+touch_entry(BeatKey key, TimestampTz now, int64 *instead)
 {
 	IndexEntry *entry = find_entry(key, false);
 	bool alive;
 	Beat *beat;
 
+	*instead = 0;
 	if (entry == NULL)
 		return false;
 	beat = target_of(entry);
+	if (beat_state(beat) == BEAT_NONE)
+		*instead = beat->instead_of;
 	alive =
 		beat_state(beat) == BEAT_ACTIVE && (TimestampTz) pg_atomic_read_u64(&beat->expires) > now;
 	if (alive)
@@ -394,13 +405,18 @@ touch_entry(BeatKey key, TimestampTz now)
 bool
 beats_touch(int64 handle, TimestampTz now)
 {
-	return touch_entry(number_key(handle, KEY_HANDLE), now);
+	int64 instead;
+
+	return touch_entry(number_key(handle, KEY_HANDLE), now, &instead);
 }
 
 bool
 beats_touch_name(text *user_id, text *book_id, text *connection_id, TimestampTz now)
 {
-	return touch_entry(name_key(user_id, book_id, connection_id), now);
+	int64 instead;
+
+	return touch_entry(name_key(user_id, book_id, connection_id), now, &instead) ||
+		   (instead != 0 && beats_touch(instead, now));
 }
 
 bool
@@ -521,6 +537,8 @@ pin_beat(int64 handle, int64 presence_id, bool make, uint64 *ticket)
 		beat->stay = stay;
 		stay = InvalidDsaPointer;
 	}
+	if (DsaPointerIsValid(beat->stay))
+		(void) dsa_get_address(mine.area, beat->stay); /* maps it */
 	*ticket = ++beat->tickets;
 	pg_atomic_fetch_add_u32(&beat->pins, 1);
 	release_entry(entry);
@@ -537,6 +555,8 @@ name_beat(BeatKey name, dsa_pointer pointer, bool replace)
 	bool found;
 	IndexEntry *entry = make_entry(name, 0, &found);
 
+	if (found && replace && entry->target != pointer)
+		beat->instead_of = ((Beat *) target_of(entry))->handle;
 	if (!found || replace)
 		entry->target = pointer;
 	beat->name = name;
@@ -556,6 +576,27 @@ push_fresh(Beat *beat, dsa_pointer pointer)
 	do
 		beat->next_fresh = top;
 	while (!pg_atomic_compare_exchange_u64(&mine.header->fresh, &top, pointer));
+}
+
+/* The name goes back to the connection that had it. */
+static void
+give_name_back(Beat *beat, dsa_pointer pointer)
+{
+	uint64 ticket;
+	dsa_pointer before = pin_beat(beat->instead_of, 0, false, &ticket);
+	IndexEntry *entry;
+
+	if (!DsaPointerIsValid(before))
+		return;
+	entry = find_entry(beat->name, true);
+	if (entry != NULL)
+	{
+		if (entry->target == pointer)
+			entry->target = before;
+		release_entry(entry);
+	}
+	push_fresh(dsa_get_address(mine.area, before), before);
+	pg_atomic_fetch_sub_u32(&((Beat *) dsa_get_address(mine.area, before))->pins, 1);
 }
 
 Beat *
@@ -624,12 +665,8 @@ pin_room(BeatChange *change)
 }
 
 void
-beats_prepare(BeatChange *change)
+beats_prepare(BeatChange *change, BeatsMode mode)
 {
-	BeatsMode mode = beats_mode();
-
-	if (mode == BEATS_NONE)
-		return;
 	if (change->kind == BEAT_ROOM)
 	{
 		pin_room(change);
@@ -658,13 +695,17 @@ state_after(const BeatChange *change)
 static void
 set_lease(Beat *beat, const BeatChange *change)
 {
+	TimestampTz expires = change->expires;
+
 	if (change->kind == BEAT_OPEN)
 	{
 		hear(beat, change->last_active);
 		rise_to(&beat->written, (uint64) change->last_active);
 		pg_atomic_write_u64(&beat->ttl, (uint64) change->ttl);
+		/* it may have been heard since the join that is committed only now */
+		expires = Max(expires, (TimestampTz) pg_atomic_read_u64(&beat->last_active) + change->ttl);
 	}
-	pg_atomic_write_u64(&beat->expires, (uint64) change->expires);
+	pg_atomic_write_u64(&beat->expires, (uint64) expires);
 }
 
 static void
@@ -697,6 +738,8 @@ beats_cancel(BeatChange *change)
 		pg_atomic_fetch_sub_u32(&change->room->pins, 1);
 	if (change->beat == NULL)
 		return;
+	if (change->beat->instead_of != 0 && beat_state(change->beat) == BEAT_NONE)
+		give_name_back(change->beat, change->beat_pointer);
 	push_fresh(change->beat, change->beat_pointer); /* it may be good for nothing */
 	pg_atomic_fetch_sub_u32(&change->beat->pins, 1);
 }
@@ -738,16 +781,21 @@ bool
 beats_forget(Beat *beat)
 {
 	IndexEntry *entry = find_entry(beat->key, true);
-	dsa_pointer pointer = entry->target;
+	dsa_pointer pointer;
+	bool pinned;
 
-	if (pg_atomic_read_u32(&beat->pins) > 0 || !pg_atomic_unlocked_test_flag(&beat->fresh))
+	if (entry == NULL)
+		elog(ERROR, "the beat of handle " INT64_FORMAT " is not there", beat->handle);
+	pointer = entry->target;
+	pinned = pg_atomic_read_u32(&beat->pins) > 0;
+	pg_read_barrier(); /* who unpins has pushed it before */
+	if (pinned || !pg_atomic_unlocked_test_flag(&beat->fresh))
 	{
 		release_entry(entry);
 		return false;
 	}
 	dshash_delete_entry(mine.index, entry);
 
-	advance(beat, ++beat->tickets, BEAT_GONE);
 	entry = find_entry(beat->name, true);
 	if (entry != NULL && entry->target == pointer)
 		dshash_delete_entry(mine.index, entry);

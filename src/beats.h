@@ -14,10 +14,12 @@
  * not written is lost with the memory, so leases count at least from that moment.
  *
  * Locks and lifetimes. An entry of the hash is guarded by its partition's lock,
- * which dshash takes; what it points to is written by atomic operations, and freed by the
- * worker only, after the entry is gone, and never while it is pinned. A transaction
- * pins what it will change before it commits, so that nothing is looked
- * up or allocated at its commit.
+ * which dshash takes; what it points to is written by atomic operations. A beat is freed by
+ * the worker only, after its entry is gone, and never while it is pinned; a presence's
+ * data with the last beat that points to it. A transaction pins, and maps, what it will
+ * change before it commits, so that nothing is looked up or allocated at its commit. The
+ * worker closes the memory before it unmaps it (before_shmem_exit), under the slot's queue
+ * lock, under which others map it.
  */
 #ifndef PRESENCE_BEATS_H
 #define PRESENCE_BEATS_H
@@ -75,7 +77,8 @@ typedef struct Beat
 	pg_atomic_uint64 written; /* last_active as it is in the row */
 	pg_atomic_flag fresh;     /* clear: the worker does not know of a change */
 	dsa_pointer next_fresh;
-	TimestampTz due; /* the worker's: when it looks at this; 0: never */
+	int64 instead_of; /* handle that had the name, until this is committed; 0: none */
+	struct Due *due;  /* the worker's own: when it looks at this (leases.c) */
 } Beat;
 
 /* A room's version; only there once it has changed. */
@@ -95,7 +98,7 @@ typedef enum BeatChangeKind
 	BEAT_ROOM /* the room's list changes */
 } BeatChangeKind;
 
-/* What a transaction does to the beats once it is committed. */
+/* What a transaction does to the beats once it is committed; times are of TimestampTz. */
 typedef struct BeatChange
 {
 	dlist_node node;
@@ -124,7 +127,7 @@ extern BeatsMode beats_mode(void);
 extern bool beats_touch(int64 handle, TimestampTz now);
 extern bool beats_touch_name(text *user_id, text *book_id, text *connection_id, TimestampTz now);
 
-/* What is known of a connection, if there is anything. */
+/* What is known of a connection, if there is anything; times are 0 if it was not heard yet. */
 extern bool beats_of_connection(int64 handle, TimestampTz *last_active, TimestampTz *expires);
 
 /* What is known of a presence, if there is anything. */
@@ -134,7 +137,7 @@ extern bool beats_of_presence(int64 presence_id, int32 *connections, TimestampTz
 extern int64 beats_room_version(text *book_id);
 
 /* Pins what a change needs, before commit; may raise. Then one of the other two, which don't. */
-extern void beats_prepare(BeatChange *change);
+extern void beats_prepare(BeatChange *change, BeatsMode mode);
 extern void beats_finish(BeatChange *change);
 extern void beats_cancel(BeatChange *change);
 
@@ -146,8 +149,14 @@ extern void beats_open(DatabaseSlot *slot);
 extern void beats_load(BeatChange *row);
 extern void beats_ready(void);
 
-/* Whether the table of connections is not the one of the memory: it was emptied, or made anew. */
-extern bool beats_are_stale(void);
+/*
+ * Whether the table of connections is not the one of the memory: it was written anew,
+ * emptied, or is another one (*other).
+ */
+extern bool beats_are_stale(bool *other);
+
+/* No lease counts from before now: heartbeats may have been lost. */
+extern void beats_lost(DatabaseSlot *slot);
 
 /* Nobody uses the memory any more. Raises nothing; for the worker's exit. */
 extern void beats_close(DatabaseSlot *slot);

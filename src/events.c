@@ -19,6 +19,7 @@
 #include "catalog/pg_database.h"
 #include "commands/async.h"
 #include "commands/sequence.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
 
@@ -174,6 +175,14 @@ event_notify(const QueuedEvent *event, uint64 seq)
 	pfree(payload);
 }
 
+static uint64
+next_seq(DatabaseSlot *slot)
+{
+	if (slot == NULL)
+		return (uint64) nextval_internal(store_relation("event_seq"), false);
+	return pg_atomic_add_fetch_u64(&slot->seq, 1);
+}
+
 void
 event_emit(const Event *event)
 {
@@ -198,7 +207,7 @@ event_emit(const Event *event)
 	if (here->slot != NULL)
 		dlist_push_tail(&here->events, &queued->node);
 	else
-		event_notify(queued, (uint64) nextval_internal(store_relation("event_seq"), false));
+		event_notify(queued, next_seq(NULL));
 	here->counters[COUNT_EVENTS]++;
 }
 
@@ -210,17 +219,43 @@ event_wake_worker_at(TimestampTz at)
 	here->wake_at = Min(here->wake_at, at);
 }
 
+/* Sends the events in this transaction. */
+static void
+notify_all(DatabaseSlot *slot)
+{
+	dlist_iter iter;
+
+	event_lock_seq();
+	dlist_foreach (iter, &pending->events)
+		event_notify(dlist_container(QueuedEvent, node, iter.cur), next_seq(slot));
+}
+
 /* Hands the events over; may raise, and then the transaction is aborted. */
 static void
 before_commit(void)
 {
-	DatabaseSlot *slot = pending->slot;
+	DatabaseSlot *slot;
 	dlist_iter iter;
+	BeatsMode mode = BEATS_NONE;
 
-	dlist_foreach (iter, &pending->changes)
-		beats_prepare(dlist_container(BeatChange, node, iter.cur));
+	/* the extension's, and with it the slot, may have changed hands */
+	if (pending->slot != NULL && pending->slot->dboid != MyDatabaseId)
+		pending->slot = shared_use();
+	slot = pending->slot;
+
+	/* asked once: memory that is pinned must stay mapped */
+	if (!dlist_is_empty(&pending->changes))
+		mode = beats_mode();
+	if (mode != BEATS_NONE)
+		dlist_foreach (iter, &pending->changes)
+			beats_prepare(dlist_container(BeatChange, node, iter.cur), mode);
 	if (dlist_is_empty(&pending->events))
 		return;
+	if (slot == NULL)
+	{
+		notify_all(NULL);
+		return;
+	}
 	if (publisher_is_me())
 	{
 		publisher_take(slot, &pending->events);
@@ -235,10 +270,7 @@ before_commit(void)
 			outcome.dropped = true;
 			break;
 		case QUEUE_CLOSED:
-			event_lock_seq();
-			dlist_foreach (iter, &pending->events)
-				event_notify(dlist_container(QueuedEvent, node, iter.cur),
-							 pg_atomic_add_fetch_u64(&slot->seq, 1));
+			notify_all(slot);
 			break;
 	}
 }
@@ -251,10 +283,10 @@ after_commit(void)
 	bool wake = publish;
 	dlist_iter iter;
 
-	if (slot == NULL)
-		return;
 	dlist_foreach (iter, &pending->changes)
 		beats_finish(dlist_container(BeatChange, node, iter.cur));
+	if (slot == NULL || slot->dboid != MyDatabaseId)
+		return;
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		if (pending->counters[i] > 0)
 			pg_atomic_fetch_add_u64(&slot->counters[i], pending->counters[i]);

@@ -31,7 +31,7 @@
 #define BATCH 1000   /* leases a transaction */
 #define RETRY 250000 /* µs; what was locked, or is not yet free */
 
-/* A time to look at a beat; void if the beat says another one. */
+/* A time to look at a beat, which points here as long as it is in the heap. */
 typedef struct Due
 {
 	pairingheap_node node;
@@ -44,6 +44,7 @@ static pairingheap *dues = NULL;
 
 /* Transactions that may have written rows before the memory was made. */
 static VirtualTransactionId *writers = NULL;
+static TimestampTz opened_at = 0;
 
 /* Of the batch at hand. */
 static int64 batch[BATCH];
@@ -66,14 +67,36 @@ compare_dues(const pairingheap_node *a, const pairingheap_node *b, void *arg pg_
 static void
 look_at(Beat *beat, TimestampTz at)
 {
-	Due *due;
+	Due *due = beat->due;
 
-	if (beat->due != 0 && beat->due <= at)
+	if (due != NULL && due->at <= at)
 		return;
-	due = MemoryContextAlloc(context, sizeof(Due));
-	due->at = beat->due = at;
+	if (due != NULL)
+		pairingheap_remove(dues, &due->node);
+	else
+		due = beat->due = MemoryContextAlloc(context, sizeof(Due));
+	due->at = at;
 	due->handle = beat->handle;
 	pairingheap_add(dues, &due->node);
+}
+
+static void
+remove_due(Due *due)
+{
+	pairingheap_remove(dues, &due->node);
+	pfree(due);
+}
+
+/* Frees a beat, or looks at it again later. */
+static void
+forget(Beat *beat, TimestampTz retry)
+{
+	Due *due = beat->due;
+
+	if (!beats_forget(beat))
+		look_at(beat, retry);
+	else if (due != NULL)
+		remove_due(due);
 }
 
 /* Whether a beat is of no more use; one of a transaction that is not through yet may be. */
@@ -94,22 +117,19 @@ learn(void)
 	while ((beat = beats_take_fresh()) != NULL)
 		if (!is_over(beat))
 			look_at(beat, (TimestampTz) pg_atomic_read_u64(&beat->expires));
-		else if (!beats_forget(beat))
-			look_at(beat, retry);
+		else
+			forget(beat, retry);
 }
 
-/* The beat of the first due time, taken out of the heap; NULL if that is void. */
+/* The beat that is due first, taken out of the heap. */
 static Beat *
 take_first(void)
 {
-	Due *due = pairingheap_container(Due, node, pairingheap_remove_first(dues));
+	Due *due = pairingheap_container(Due, node, pairingheap_first(dues));
 	Beat *beat = beats_find(due->handle);
 
-	if (beat != NULL && beat->due != due->at)
-		beat = NULL;
-	if (beat != NULL)
-		beat->due = 0;
-	pfree(due);
+	beat->due = NULL;
+	remove_due(due);
 	return beat;
 }
 
@@ -144,13 +164,8 @@ take_batch(TimestampTz now)
 	{
 		Beat *beat = take_first();
 
-		if (beat == NULL)
-			continue;
 		if (is_over(beat))
-		{
-			if (!beats_forget(beat))
-				look_at(beat, now + RETRY);
-		}
+			forget(beat, now + RETRY);
 		else if ((TimestampTz) pg_atomic_read_u64(&beat->expires) > now)
 			look_at(beat, (TimestampTz) pg_atomic_read_u64(&beat->expires));
 		else
@@ -168,23 +183,6 @@ handle_array(const int64 *handles, int n)
 	return DatumGetArrayTypeP(store_bigint_array(values, n));
 }
 
-/* Those of the batch whose row does not say when they were last heard. */
-static void
-write_batch(void)
-{
-	int64 *heard = palloc(sizeof(int64) * batch_size);
-	int n = 0;
-
-	for (int i = 0; i < batch_size; i++)
-	{
-		Beat *beat = beats_find(batch[i]);
-
-		if (pg_atomic_read_u64(&beat->last_active) > pg_atomic_read_u64(&beat->written))
-			heard[n++] = batch[i];
-	}
-	liveness_write(heard, n);
-}
-
 /* Of rows that nobody ends with a presence: it was closed, or they were deleted, by hand. */
 static void
 drop_strays(ArrayType *handles, TimestampTz now)
@@ -199,7 +197,7 @@ bool
 leases_expire(TimestampTz now)
 {
 	ArrayType *handles;
-	uint64 dropped;
+	int dropped;
 
 	if (beats_mode() != BEATS_READY)
 	{
@@ -209,10 +207,9 @@ leases_expire(TimestampTz now)
 	take_batch(now);
 	if (batch_size == 0)
 		return false;
-	write_batch();
 	handles = handle_array(batch, batch_size);
 	members_expire(now, handles, &dropped);
-	if (dropped < (uint64) batch_size)
+	if (dropped < batch_size)
 		drop_strays(handles, now);
 	return batch_size == BATCH;
 }
@@ -262,11 +259,18 @@ load(void)
 	Datum values[] = {liveness_leases_from()};
 	uint64 nrows = store_execute(LOAD_CONNECTIONS, values, NULL);
 	SPITupleTable *rows = SPI_tuptable;
+	TimestampTz now = GetCurrentTimestamp();
 
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		bool stand_in = DatumGetBool(store_datum(rows, i, 8));
-		const Interval *ttl = DatumGetIntervalP(store_datum(rows, i, 5));
+		const Interval *interval = DatumGetIntervalP(store_datum(rows, i, 5));
+		int64 ttl = interval->time + interval->day * USECS_PER_DAY;
+		TimestampTz expires = DatumGetTimestampTz(store_datum(rows, i, 7));
+
+		/* a heartbeat that came while it was loading may be in neither */
+		if (!stand_in && now - opened_at > RETRY)
+			expires = Max(expires, now + ttl);
 
 		beats_load(&(BeatChange){.kind = BEAT_OPEN,
 								 .handle = DatumGetInt64(store_datum(rows, i, 0)),
@@ -275,9 +279,9 @@ load(void)
 								 .book_id = DatumGetTextPP(store_datum(rows, i, 3)),
 								 .connection_id =
 									 stand_in ? NULL : DatumGetTextPP(store_datum(rows, i, 4)),
-								 .ttl = ttl->time + ttl->day * USECS_PER_DAY,
+								 .ttl = ttl,
 								 .last_active = DatumGetTimestampTz(store_datum(rows, i, 6)),
-								 .expires = DatumGetTimestampTz(store_datum(rows, i, 7))});
+								 .expires = expires});
 	}
 }
 
@@ -297,10 +301,11 @@ start(DatabaseSlot *slot)
 	dues = pairingheap_allocate(compare_dues, NULL);
 	MemoryContextSwitchTo(old);
 	beats_open(slot);
+	opened_at = GetCurrentTimestamp();
 	remember_writers();
 }
 
-/* The rows are in another file (they may be the same ones): what was heard goes with them. */
+/* The same table in another file: what was heard goes with it, as far as it can. */
 static void
 move(DatabaseSlot *slot)
 {
@@ -309,15 +314,23 @@ move(DatabaseSlot *slot)
 
 	liveness_write(handles, n);
 	start(slot);
+	beats_lost(slot);
 }
 
 void
 leases_look(DatabaseSlot *slot)
 {
+	bool other;
+
 	if (dues == NULL)
 		start(slot);
-	else if (beats_are_stale())
-		move(slot);
+	else if (beats_are_stale(&other))
+	{
+		if (other)
+			start(slot);
+		else
+			move(slot);
+	}
 	if (writers == NULL || !writers_are_gone())
 		return;
 	writers = NULL;

@@ -39,6 +39,7 @@ Datum
 liveness_leases_from(void)
 {
 	DatabaseSlot *slot = shared_use();
+	BeatsMode mode pg_attribute_unused() = beats_mode(); /* it may find out that some were lost */
 	TimestampTz lost = slot ? (TimestampTz) pg_atomic_read_u64(&slot->leases_from) : 0;
 
 	return TimestampTzGetDatum(Max(PgStartTime, lost));
@@ -59,22 +60,22 @@ liveness_bare_reads(void)
 }
 
 Liveness
-liveness_of_rows(uint64 from, uint64 to, TimestampTz now)
+liveness_of_rows(SPITupleTable *rows, int column, uint64 from, uint64 to, TimestampTz now)
 {
-	SPITupleTable *rows = SPI_tuptable;
 	bool beats = beats_mode() != BEATS_NONE;
 	Liveness all = {.lease_end = DT_NOBEGIN, .last_active = DT_NOBEGIN, .reason = "timeout"};
 
 	for (uint64 i = from; i < to; i++)
 	{
-		TimestampTz lease_end = DatumGetTimestampTz(store_datum(rows, i, 0));
-		TimestampTz last_active = DatumGetTimestampTz(store_datum(rows, i, 1));
+		TimestampTz lease_end = DatumGetTimestampTz(store_datum(rows, i, column));
+		TimestampTz last_active = DatumGetTimestampTz(store_datum(rows, i, column + 1));
 		TimestampTz heard;
 		TimestampTz expires;
 		bool connection;
-		Datum stand_in = store_value(rows, i, 2, &connection);
+		Datum stand_in = store_value(rows, i, column + 2, &connection);
 
-		if (beats && beats_of_connection(DatumGetInt64(store_datum(rows, i, 3)), &heard, &expires))
+		if (beats &&
+			beats_of_connection(DatumGetInt64(store_datum(rows, i, column + 3)), &heard, &expires))
 		{
 			lease_end = Max(lease_end, expires);
 			last_active = Max(last_active, heard);
@@ -97,7 +98,9 @@ liveness_of(text *user_id, text *book_id, TimestampTz now)
 {
 	Datum values[] = {PointerGetDatum(book_id), PointerGetDatum(user_id), liveness_leases_from()};
 
-	return liveness_of_rows(0, store_execute(CONNECTION_STATE, values, NULL), now);
+	uint64 nrows = store_execute(CONNECTION_STATE, values, NULL);
+
+	return liveness_of_rows(SPI_tuptable, 0, 0, nrows, now);
 }
 
 Liveness
@@ -105,7 +108,9 @@ liveness_read(text *user_id, text *book_id, TimestampTz now)
 {
 	Datum values[] = {PointerGetDatum(book_id), PointerGetDatum(user_id), liveness_reads_from()};
 
-	return liveness_of_rows(0, store_execute(LIVENESS, values, NULL), now);
+	uint64 nrows = store_execute(LIVENESS, values, NULL);
+
+	return liveness_of_rows(SPI_tuptable, 0, 0, nrows, now);
 }
 
 void
@@ -171,7 +176,7 @@ liveness_disconnect(text *user_id, text *book_id, text *connection_id, Timestamp
 		nrows = store_execute(DISCONNECT_ALL, values, NULL);
 	}
 	liveness_closed(nrows, 3);
-	return liveness_of_rows(0, nrows, now);
+	return liveness_of_rows(SPI_tuptable, 0, 0, nrows, now);
 }
 
 void
@@ -289,6 +294,12 @@ liveness_adopt(TimestampTz now)
 	SPITupleTable *rows = SPI_tuptable;
 
 	for (uint64 i = 0; i < nrows; i++)
-		liveness_opened(DatumGetInt64(store_datum(rows, i, 0)),
-						DatumGetInt64(store_datum(rows, i, 1)), NULL, NULL, NULL, lease, now);
+		event_change_beat(&(BeatChange){.kind = BEAT_OPEN,
+										.handle = DatumGetInt64(store_datum(rows, i, 0)),
+										.presence_id = DatumGetInt64(store_datum(rows, i, 1)),
+										.last_active = 0, /* nobody was heard */
+										.expires = now + lease,
+										.ttl = lease});
+	if (nrows > 0)
+		event_wake_worker_at(now + lease);
 }

@@ -12,11 +12,13 @@
  * any, and then its row is behind. What a row says is read with what memory says; in a
  * transaction that changes presence itself, the rows say it all.
  *
- * All functions are called with the store open, but for heartbeats.
+ * All functions are called with the store open, but for heartbeats, liveness_in_memory,
+ * liveness_bare_reads, liveness_leases_from and liveness_reads_from.
  */
 #ifndef PRESENCE_LIVENESS_H
 #define PRESENCE_LIVENESS_H
 
+#include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/timestamp.h"
 
@@ -44,8 +46,9 @@ extern int64 liveness_connect(text *user_id, text *book_id, text *connection_id,
 extern Liveness liveness_disconnect(text *user_id, text *book_id, text *connection_id,
 									TimestampTz now);
 
-/* The same of rows (lease end, last active, stand-in, handle) of the last result, from..to-1. */
-extern Liveness liveness_of_rows(uint64 from, uint64 to, TimestampTz now);
+/* The same of rows from..to-1, with (lease end, last active, stand-in, handle) from a column on. */
+extern Liveness liveness_of_rows(SPITupleTable *rows, int column, uint64 from, uint64 to,
+								 TimestampTz now);
 
 extern void liveness_drop_stand_ins(text *user_id, text *book_id);
 

@@ -193,30 +193,87 @@ members_drop(ArrayType *handles, TimestampTz now)
 	return close_unconnected(&keys, left_at, reason, left_at, now);
 }
 
-/*
- * Of connections dropped, ordered by presence, the last lease of each first: the
- * presences, and how they end if that was their last connection.
- */
+/* A connection whose lease is over. */
+typedef struct Expired
+{
+	int64 handle;
+	int64 presence_id;
+	Datum book_id;
+	Datum user_id;
+	Datum reason;
+	TimestampTz lease_end;
+	TimestampTz last_active;
+} Expired;
+
+/* By presence, the last lease first. */
 static int
-close_expired(uint64 nrows, TimestampTz at)
+compare_expired(const void *a, const void *b)
+{
+	const Expired *x = a;
+	const Expired *y = b;
+
+	if (x->presence_id != y->presence_id)
+		return x->presence_id < y->presence_id ? -1 : 1;
+	return x->lease_end > y->lease_end ? -1 : x->lease_end < y->lease_end;
+}
+
+/* Of the connections that were locked, those whose lease is over also by what memory knows. */
+static Expired *
+find_expired(uint64 nrows, TimestampTz at, int *n)
 {
 	SPITupleTable *rows = SPI_tuptable;
-	Keys keys = {0};
-	Datum *columns[6];
-	int64 last_id = 0;
+	Expired *expired = palloc(sizeof(Expired) * Max(nrows, 1));
 
-	for (int c = 0; c < 6; c++)
-		columns[c] = palloc(sizeof(Datum) * nrows);
+	*n = 0;
 	for (uint64 i = 0; i < nrows; i++)
 	{
-		int64 id = DatumGetInt64(store_datum(rows, i, 2));
+		Liveness liveness = liveness_of_rows(rows, 3, i, i + 1, at);
 
-		if (id == last_id)
+		if (liveness.lease_end > at)
 			continue;
-		last_id = id;
-		for (int c = 0; c < 6; c++)
-			columns[c][keys.n] = store_datum(rows, i, c);
-		keys.n++;
+		expired[(*n)++] = (Expired){.book_id = store_datum(rows, i, 0),
+									.user_id = store_datum(rows, i, 1),
+									.presence_id = DatumGetInt64(store_datum(rows, i, 2)),
+									.handle = DatumGetInt64(store_datum(rows, i, 6)),
+									.lease_end = liveness.lease_end,
+									.last_active = liveness.last_active,
+									.reason = CStringGetTextDatum(liveness.reason)};
+	}
+	qsort(expired, *n, sizeof(Expired), compare_expired);
+	return expired;
+}
+
+static void
+drop_expired(const Expired *expired, int n)
+{
+	Datum *handles = palloc(sizeof(Datum) * n);
+	Datum values[1];
+
+	for (int i = 0; i < n; i++)
+		handles[i] = Int64GetDatum(expired[i].handle);
+	values[0] = store_bigint_array(handles, n);
+	liveness_closed(store_execute(DROP_LOCKED, values, NULL), 0);
+}
+
+/* Ends the presences of connections that were dropped, if they have no other. */
+static int
+close_expired(const Expired *expired, int n, TimestampTz at)
+{
+	Keys keys = {0};
+	Datum *columns[6];
+
+	for (int c = 0; c < 6; c++)
+		columns[c] = palloc(sizeof(Datum) * n);
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0 && expired[i].presence_id == expired[i - 1].presence_id)
+			continue;
+		columns[0][keys.n] = expired[i].book_id;
+		columns[1][keys.n] = expired[i].user_id;
+		columns[2][keys.n] = Int64GetDatum(expired[i].presence_id);
+		columns[3][keys.n] = TimestampTzGetDatum(expired[i].lease_end);
+		columns[4][keys.n] = expired[i].reason;
+		columns[5][keys.n++] = TimestampTzGetDatum(expired[i].last_active);
 	}
 	keys.book_ids = store_text_array(columns[0], keys.n);
 	keys.user_ids = store_text_array(columns[1], keys.n);
@@ -225,20 +282,16 @@ close_expired(uint64 nrows, TimestampTz at)
 }
 
 int
-members_expire(TimestampTz at, ArrayType *handles, uint64 *dropped)
+members_expire(TimestampTz at, ArrayType *handles, int *dropped)
 {
 	Datum lock[] = {TimestampTzGetDatum(at), liveness_leases_from(), PointerGetDatum(handles)};
 	uint64 nrows = store_execute(handles ? LOCK_EXPIRED_HANDLES : LOCK_EXPIRED, lock, NULL);
-	Keys keys = result_keys(nrows);
+	Expired *expired = find_expired(nrows, at, dropped);
 
-	*dropped = 0;
-	if (nrows > 0)
+	if (*dropped > 0)
 	{
-		Datum drop[] = {lock[0], lock[1], keys.book_ids, keys.user_ids, keys.presence_ids};
-
-		*dropped = store_execute(DROP_EXPIRED, drop, NULL);
-		liveness_closed(*dropped, 6);
-		return close_expired(*dropped, at);
+		drop_expired(expired, *dropped);
+		return close_expired(expired, *dropped, at);
 	}
 	/* of presences that somebody ended by hand */
 	if (handles == NULL)

@@ -22,12 +22,12 @@ extern int members_empty_room(text *book_id, TimestampTz now);
 extern int members_drop(ArrayType *handles, TimestampTz now);
 
 /*
- * Drops connections whose rows say that their lease ended at that time or before (of
- * handles, or of some hundred presences), and ends the presences that have no other; what
+ * Drops connections whose lease ended at that time or before, of handles or of all up to
+ * some hundred, and ends the presences that have no other; what
  * others hold locked is passed over. Returns the number of members removed, and the number of
  * connections dropped: without handles, there may be more if that is not 0.
  */
-extern int members_expire(TimestampTz at, ArrayType *handles, uint64 *dropped);
+extern int members_expire(TimestampTz at, ArrayType *handles, int *dropped);
 
 /* Deletes the presences of a user or of a book, with events for the open ones. */
 extern int64 members_forget_user(text *user_id, TimestampTz now);

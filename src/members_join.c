@@ -223,7 +223,7 @@ find_members(JoinBatch *batch, TimestampTz now)
 
 		while (end < nconnections && DatumGetInt64(store_datum(SPI_tuptable, end, 4)) == i + 1)
 			end++;
-		liveness = liveness_of_rows(connection, end, now);
+		liveness = liveness_of_rows(SPI_tuptable, 0, connection, end, now);
 		connection = end;
 		if (!row_is_of(members, nmembers, row, first))
 			continue;

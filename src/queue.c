@@ -115,7 +115,8 @@ append_all(DatabaseSlot *slot, dlist_head *events, uint64 size, uint64 n)
 	Ring *ring = dsm_segment_address(mapped.segment);
 	dlist_iter iter;
 
-	if (slot->queue_handle == DSM_HANDLE_INVALID || slot->queue_generation != mapped.generation)
+	if (slot->dboid != MyDatabaseId || slot->queue_handle == DSM_HANDLE_INVALID ||
+		slot->queue_generation != mapped.generation)
 		return QUEUE_CLOSED;
 	if (size > ring->size - (ring->head - ring->tail))
 		return QUEUE_FULL;
@@ -173,7 +174,7 @@ queue_open(DatabaseSlot *slot)
 
 	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
 	slot->queue_handle = dsm_segment_handle(segment);
-	slot->queue_generation++;
+	slot->queue_generation = shared_new_generation();
 	mapped.segment = segment;
 	mapped.generation = slot->queue_generation;
 	LWLockRelease(slot->queue_lock);

@@ -278,7 +278,11 @@ overlay(int64 presence_id, Datum *last_active_at, Datum *connections, bool *no_c
 	int32 n;
 
 	if (!beats_of_presence(presence_id, &n, &heard))
-		return;
+	{
+		/* he is in the caller's snapshot, and has left since */
+		n = 0;
+		heard = 0;
+	}
 	*last_active_at = TimestampTzGetDatum(Max(DatumGetTimestampTz(*last_active_at), heard));
 	if (connections)
 	{

@@ -63,6 +63,7 @@ start_up_memory(void)
 		memset(shared_state, 0, sizeof(SharedState));
 		shared_state->lock = &(GetNamedLWLockTranche("presence"))->lock;
 		shared_state->beats_tranche = LWLockNewTrancheId();
+		pg_atomic_init_u32(&shared_state->generations, 0);
 		for (int i = 0; i < MAX_DATABASES; i++)
 			init_slot(&shared_state->slots[i], &queue_locks[i].lock);
 	}
@@ -123,9 +124,16 @@ shared_use(void)
 	return mine;
 }
 
+uint32
+shared_new_generation(void)
+{
+	return pg_atomic_add_fetch_u32(&shared_state->generations, 1);
+}
+
 void
 shared_free(DatabaseSlot *slot)
 {
+	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
 	slot->dboid = InvalidOid;
 	slot->state = WORKER_WANTED;
 	slot->no_worker_slot = false;
@@ -144,7 +152,8 @@ shared_free(DatabaseSlot *slot)
 	pg_atomic_write_u64(&slot->resyncs_wanted, 0);
 	slot->resyncs_sent = 0;
 	pg_atomic_write_u32(&slot->beats_generation, 0);
-	pg_atomic_write_u64(&slot->leases_from, 0);
+	pg_atomic_write_u64(&slot->leases_from, (uint64) GetCurrentTimestamp());
+	LWLockRelease(slot->queue_lock);
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		pg_atomic_write_u64(&slot->counters[i], 0);
 }

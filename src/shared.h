@@ -57,15 +57,14 @@ typedef struct DatabaseSlot
 	/* events on their way (queue.h, publisher.h) */
 	LWLock *queue_lock;      /* guards these two and the ring */
 	dsm_handle queue_handle; /* DSM_HANDLE_INVALID: no worker publishes */
-	uint32 queue_generation; /* grows with each ring */
-	pg_atomic_uint64 seq;    /* of the last event published */
+	uint32 queue_generation;
+	pg_atomic_uint64 seq; /* of the last event published */
 	pg_atomic_uint64 unpublished;
 	pg_atomic_uint64 resyncs_wanted;
 	uint64 resyncs_sent; /* how many of those are; written by the worker */
 
-	/* heartbeats (beats.h); the queue's lock guards the handle, and writes of all four */
+	/* heartbeats (beats.h); the queue's lock guards the handle, and writes of the generation */
 	dsm_handle beats_handle;
-	uint32 beats_made;
 	pg_atomic_uint32 beats_generation; /* of the memory there is; 0: none */
 	pg_atomic_uint64 leases_from; /* TimestampTz; no lease counts from before, as beats were lost */
 } DatabaseSlot;
@@ -76,6 +75,8 @@ typedef struct SharedState
 	Latch *launcher_latch;
 	pid_t launcher_pid;
 	int beats_tranche; /* of the locks in the memory of beats */
+	pg_atomic_uint32
+		generations; /* of rings and beats, of all databases; so that none is like another */
 	DatabaseSlot slots[MAX_DATABASES];
 } SharedState;
 
@@ -89,6 +90,9 @@ extern DatabaseSlot *shared_find(Oid dboid, bool create);
 
 /* This database's slot; asks for a worker if it has none. NULL without preload. */
 extern DatabaseSlot *shared_use(void);
+
+/* A number that no ring and no memory of beats has. */
+extern uint32 shared_new_generation(void);
 
 /* Frees a slot. The lock must be held exclusively. */
 extern void shared_free(DatabaseSlot *slot);

@@ -98,6 +98,9 @@ typedef struct Statement
 	" NULL::pg_catalog.int4, p.id FROM presence.room_presence AS p" \
 	" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.joined_at, p.id"
 
+#define EXPIRED_COLUMNS \
+	"SELECT p.book_id, p.user_id, p.id, " LEASE_END("c", "$2") ", c.last_active_at, c.stand_in, c.id"
+
 static const Statement statements[NUM_STATEMENTS] = {
 	[INSERT_PRESENCE] = {false, "i", 5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID, JSONBOID},
 		"INSERT INTO presence.room_presence AS p"
@@ -214,34 +217,20 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" SET expires_at = $2" PLUS "$3, ttl = $3, stand_in = 'left'"
 		" WHERE c.id" EQ "ANY ($1) AND c.stand_in IS NULL RETURNING c.id"},
 	/* the limit is of what could be locked; a presence may come more than once */
-	[LOCK_EXPIRED] = {false, "tti", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
-		"SELECT p.book_id, p.user_id, p.id FROM presence.connection AS c"
+	[LOCK_EXPIRED] = {false, "ttizzti", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
+		EXPIRED_COLUMNS " FROM presence.connection AS c"
 		" JOIN presence.room_presence AS p"
 		" ON p.book_id" EQ "c.book_id AND p.user_id" EQ "c.user_id AND p.id" EQ "c.presence_id"
 		" WHERE " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL LIMIT " SWEEP_LIMIT
 		" FOR NO KEY UPDATE OF p SKIP LOCKED FOR UPDATE OF c SKIP LOCKED"},
-	[LOCK_EXPIRED_HANDLES] = {false, "tti", 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID},
-		"SELECT p.book_id, p.user_id, p.id FROM presence.connection AS c"
+	[LOCK_EXPIRED_HANDLES] = {false, "ttizzti", 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID},
+		EXPIRED_COLUMNS " FROM presence.connection AS c"
 		" JOIN presence.room_presence AS p"
 		" ON p.book_id" EQ "c.book_id AND p.user_id" EQ "c.user_id AND p.id" EQ "c.presence_id"
 		" WHERE c.id" EQ "ANY ($3) AND " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL"
 		" FOR NO KEY UPDATE OF p SKIP LOCKED FOR UPDATE OF c SKIP LOCKED"},
-	/* the last lease of each presence first */
-	[DROP_EXPIRED] = {false, "ttiztzi", 5, {TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID},
-		"WITH dropped AS (DELETE FROM presence.connection AS c"
-		" USING (SELECT x.book_id, x.user_id, x.connection_id"
-		" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5))"
-		" AS d(book_id, user_id, presence_id)"
-		" JOIN presence.connection AS x ON x.book_id" EQ "d.book_id"
-		" AND x.user_id" EQ "d.user_id AND x.presence_id" EQ "d.presence_id"
-		" WHERE " LEASE_END("x", "$2") LE "$1 FOR UPDATE OF x SKIP LOCKED) AS e"
-		" WHERE c.book_id" EQ "e.book_id AND c.user_id" EQ "e.user_id"
-		" AND c.connection_id" EQ "e.connection_id"
-		" RETURNING c.book_id, c.user_id, c.presence_id, " LEASE_END( "c", "$2") " AS lease_end,"
-		" c.last_active_at, c.stand_in, c.id)"
-		" SELECT d.book_id, d.user_id, d.presence_id, d.lease_end,"
-		" COALESCE(d.stand_in, 'timeout'), d.last_active_at, d.id FROM dropped AS d"
-		" ORDER BY d.book_id, d.presence_id, d.lease_end DESC"},
+	[DROP_LOCKED] = {false, "i", 1, {INT8ARRAYOID},
+		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) RETURNING c.id"},
 	[DROP_STRAYS] = {false, "i", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
 		"DELETE FROM presence.connection AS c WHERE " LEASE_END("c", "$2") LE "$1"
 		" AND NOT EXISTS (SELECT FROM presence.room_presence AS p WHERE p.book_id" EQ "c.book_id"

@@ -54,7 +54,7 @@ presence_sweep(PG_FUNCTION_ARGS)
 {
 	TimestampTz at = arg_timestamptz(fcinfo, 0, "at");
 	int32 removed = 0;
-	uint64 dropped;
+	int dropped;
 	Store store;
 
 	store_open(&store, STORE_WRITE, "presence.sweep()");

@@ -62,8 +62,6 @@ leave_slot(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	if (slot->worker_pid == MyProcPid)
 	{
-		queue_close(slot);
-		beats_close(slot);
 		slot->worker_pid = 0;
 		slot->worker_latch = NULL;
 		slot->state = WORKER_WANTED;
@@ -73,6 +71,14 @@ leave_slot(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 	}
 	LWLockRelease(shared_state->lock);
 	shared_wake_launcher();
+}
+
+/* Before the memory that others map is unmapped here. */
+static void
+close_memory(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
+{
+	queue_close(slot);
+	beats_close(slot);
 }
 
 /* False if the database has a worker already, or must not have one now. */
@@ -101,6 +107,7 @@ take_slot(Oid dboid)
 	if (taken)
 	{
 		on_shmem_exit(leave_slot, 0);
+		before_shmem_exit(close_memory, 0);
 		shared_wake_launcher(); /* it starts one after the other */
 	}
 	return taken;

@@ -1,5 +1,5 @@
 -- Who may do what.
-TRUNCATE presence.room_presence, presence.connection, presence.pusher_app;
+DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
 CREATE ROLE presence_test_app;
 CREATE ROLE presence_test_gateway;
 CREATE ROLE presence_test_monitor;

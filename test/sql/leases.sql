@@ -1,5 +1,5 @@
 -- Leases: heartbeats, sweep(at), linger, batches of connections.
-TRUNCATE presence.room_presence, presence.connection, presence.pusher_app;
+DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
 SET TimeZone = 'UTC';
 SELECT connection AS a1, joined_at AS t FROM presence.join_room('ann', 'b', 'tab-1') \gset
 SELECT connection AS a2, last_active_at AS t2 FROM presence.join_room('ann', 'b', 'tab-2', ttl => '1 h') \gset
@@ -61,7 +61,7 @@ SELECT presence.drop_connections(array_agg(id)) FROM presence.connection WHERE u
 SELECT presence.drop_connections('{}'), presence.drop_connections('{424242}');
 SELECT user_id FROM presence.online ORDER BY user_id;
 -- presences without any connection (after a crash, a restore) get one lease
-TRUNCATE presence.connection;
+DELETE FROM presence.connection;
 SELECT user_id, connections FROM presence.online ORDER BY user_id;
 SELECT presence.sweep(now() + interval '24 s');
 SELECT user_id, connections FROM presence.online ORDER BY user_id;

@@ -1,5 +1,5 @@
 -- Plans are kept for the session, and survive the extension.
-TRUNCATE presence.room_presence, presence.connection, presence.pusher_app;
+DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
 SELECT added FROM presence.join_room('ann', 'b', 't');
 SELECT user_id FROM presence.room_members('b');
 SELECT presence.touch_room('ann', 'b', 't'), presence.leave_room('ann', 'b', 't');

@@ -1,5 +1,5 @@
 -- Signatures, against the vectors of Pusher's documentation and server SDKs.
-TRUNCATE presence.room_presence, presence.connection, presence.pusher_app;
+DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
 \set SHOW_CONTEXT never
 SELECT presence.pusher_auth_signature('1234.1234', 'private-foobar');
 INSERT INTO presence.pusher_app VALUES ('3', '278d425bdf160c739803', '7ad3773142a6692b25b8');

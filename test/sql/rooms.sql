@@ -1,5 +1,5 @@
 -- Joining, leaving, tabs, lists.
-TRUNCATE presence.room_presence, presence.connection, presence.pusher_app;
+DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
 SET TimeZone = 'UTC';
 SELECT user_id, book_id, joined_at = last_active_at AS fresh, is_author, user_info, added
 FROM presence.join_room('ann', 'moby-dick', 'tab-1', '{"name": "Ann"}');

@@ -108,6 +108,17 @@ is($session->query("SELECT last_active_at = '$last', left_at = '$last'::timestam
 is(touched('ann', 'b') . unknown($ann), "f{$ann}", 'and is unknown');
 is($session->query("SELECT count(*) FROM presence.connection WHERE user_id = 'ann'"), '0', 'its row is gone');
 
+# Two tabs, of which one falls silent: the other one keeps the member.
+my $silent_tab = handle_of(q{'ann', 'b', 'silent', ttl => '1 s'});
+my $loud_tab = handle_of(q{'ann', 'b', 'loud', ttl => '1 s'});
+for my $beat (1 .. 12)
+{
+	$session->query("SELECT presence.touch(ARRAY[$loud_tab]::bigint[]), pg_sleep(0.2)");
+}
+is(members('b'), 'ann 1', 'of two tabs the one that is heard stays');
+is($session->query("SELECT id FROM presence.connection WHERE user_id = 'ann'"), $loud_tab, 'with its row');
+is($listener->news(2), 'member_added ann, member_removed ann timeout', 'until it falls silent too');
+
 # Shorter and longer leases of one connection
 $ann = handle_of(q{'ann', 'b', 'tab', ttl => '1 h'});
 is(handle_of(q{'ann', 'b', 'tab', ttl => '1 s'}), $ann, 'a renewed connection keeps its handle');
@@ -153,6 +164,26 @@ is($session->query(q{
 }) . touched('ann', 'b', 'more'), "0\n0f", 'a connection that lingers is none, and not heard');
 is($listener->news(2), 'member_added ann, member_removed ann left', 'and ends by itself');
 is(sqlstate($node, 'postgres', q{BEGIN READ ONLY; SELECT presence.touch_room('watch', 'watch')}), '25006', 'a heartbeat is a write');
+
+# A renewal that is committed late does not take back what was heard meanwhile.
+handle_of(q{'ann', 'b', ttl => '2 s'});
+$session->query(q{BEGIN; SELECT presence.join_room('ann', 'b', ttl => '2 s'); SELECT pg_sleep(1.5)});
+is($other->query("SELECT presence.touch_room('ann', 'b')"), 't', 'heard during a renewal');
+$session->query('SELECT pg_sleep(1); COMMIT');
+is(members('b'), 'ann 1', 'which is committed after the lease it began with');
+is($listener->news(2), 'member_added ann, member_removed ann timeout', 'ann goes later');
+
+# A commit that fails when all is prepared: the tab that was there keeps its name.
+handle_of(q{'ann', 'b', 'tab', ttl => '1 h'});
+$session->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM presence.room_presence');
+$other->query('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM presence.room_presence');
+$session->query(q{SELECT presence.leave_room('ann', 'b'); SELECT presence.join_room('ann', 'b', 'tab')});
+$other->query(q{SELECT presence.join_room('ben', 'c')});
+my $failed = $other->refused('COMMIT') . $session->refused('COMMIT');
+like($failed, qr/could not serialize/, 'one of two serializable transactions fails');
+is(touched('ann', 'b', 'tab'), 't', 'the tab is heard by its name, whichever it was');
+$session->query("SELECT presence.forget_book('b'), presence.forget_book('c')");
+$listener->news(2);
 
 # sweep(at) of anybody's goes by heartbeats too
 $ann = handle_of(q{'ann', 'b', ttl => '1 min'});
@@ -251,8 +282,11 @@ is(members('b'), 'ann 1, ben 1, late 1', 'and then it has them all');
 is(touched('late', 'b'), 't', 'the late one too');
 
 # The table is written anew, emptied, replaced.
+# ben was heard, but his row does not say so: it is older than his lease.
+$session->query("SELECT presence.touch_room('ben', 'b'), presence.touch_room('ann', 'b'), pg_sleep(0.5)") for 1 .. 8;
 $session->query('VACUUM FULL presence.connection');
 is(touched('ann', 'b') . touched('ben', 'b'), 'tt', 'after VACUUM FULL');
+is($other->query("SELECT presence.touch_room('ben', 'b'), (SELECT count(*) FROM presence.room_members('b')), presence.sweep()"), 't|3|0', 'for everybody');
 wait_for_memory();
 is(touched('ann', 'b') . members('b'), 'tann 1, ben 1, late 1', 'and in the new memory');
 $session->query('BEGIN; TRUNCATE presence.connection');
@@ -263,6 +297,10 @@ is(touched('ann', 'b') . touched('late', 'b'), 'ff', 'after TRUNCATE nothing is 
 $session->query("DROP EXTENSION presence; CREATE EXTENSION presence");
 is(unknown($ann) . touched('ann', 'b'), "{$ann}f", 'nor in another extension');
 is(handle_of(q{'ann', 'b', ttl => '1 h'}) . touched('ann', 'b'), '1t', 'which has its own');
+$session->query("DROP EXTENSION presence; CREATE EXTENSION presence; SELECT presence.join_room('ben', 'b', ttl => '1 s')");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM presence.room_presence WHERE left_at IS NULL"),
+	'whose leases are not those of the one before');
+is(handle_of(q{'ann', 'b', ttl => '1 h'}) . touched('ann', 'b'), '2t', 'of the same numbers');
 wait_for_memory();
 is(touched('ann', 'b') . members('b'), 'tann 1', 'in memory');
 
