@@ -45,6 +45,9 @@ static const struct
 					 " WHERE book_id = ANY ($1::text[]) ORDER BY joined_at, id"},
 	{STATEMENT_COUNTS, "SELECT book_id, count(*) FROM presence.online GROUP BY book_id"},
 	{STATEMENT_COUNT, "SELECT presence.member_count($1)"},
+	{STATEMENT_LINGER,
+	 "SELECT pg_catalog.set_config(name, GREATEST(setting::int, $1::int)::text, false)"
+	 " FROM pg_catalog.pg_settings WHERE name = 'presence.linger'"},
 	{STATEMENT_USERS, "SELECT user_id FROM presence.room_members($1)"},
 };
 

@@ -17,6 +17,7 @@
 #define STATEMENT_COUNTS "counts"
 #define STATEMENT_COUNT  "count"
 #define STATEMENT_USERS  "users"
+#define STATEMENT_LINGER "linger"
 
 /* The channel on which gateways tell each other. */
 #define BUS_CHANNEL "presence_gateway"

@@ -24,6 +24,9 @@
 
 #define TICK_MS 500
 
+/* Members stay for so long at least when we stop: their clients come to another gateway. */
+#define DRAIN_LINGER_MS "5000"
+
 static uv_loop_t *loop;
 static uv_prepare_t turn_end;
 static uv_timer_t tick;
@@ -112,6 +115,7 @@ on_signal(uv_signal_t *handle, int signum)
 	log_line(LOG_INFO, "stopping on signal %d, %llu clients are told", signum,
 			 (unsigned long long) metrics.sockets);
 	drain_until = now_ms() + options.drain_ms;
+	database_ask(STATEMENT_LINGER, 1, (const char *const[]){DRAIN_LINGER_MS}, NULL, NULL, NULL);
 	server_drain();
 }
 

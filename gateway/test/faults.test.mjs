@@ -225,7 +225,7 @@ test('a slow reader is closed, others are not delayed', async () => {
 })
 
 test('SIGTERM: clients are told 4200, members stay for the linger, and nobody sees them go', async () => {
-  const db = await newDatabase({ 'presence.linger': '5s' })
+  const db = await newDatabase() // with no linger
   const gateway = await startGateway(db)
   const other = await startGateway(db)
   const ann = await enter(newClient(other, 'ann'), 'drain')
