@@ -313,8 +313,7 @@ presence_room_members(PG_FUNCTION_ARGS)
 		Datum values[7];
 		bool nulls[7];
 
-		for (int column = 0; column < 7; column++)
-			values[column] = store_value(SPI_tuptable, i, column, &nulls[column]);
+		store_row(SPI_tuptable, i, values, nulls);
 		if (beats)
 			overlay(DatumGetInt64(values[6]), &values[4], &values[5], &nulls[5]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -338,10 +337,9 @@ presence_user_rooms(PG_FUNCTION_ARGS)
 	for (uint64 i = 0; i < nrows; i++)
 	{
 		Datum values[5];
-		bool nulls[5] = {false};
+		bool nulls[5];
 
-		for (int column = 0; column < 5; column++)
-			values[column] = store_datum(SPI_tuptable, i, column);
+		store_row(SPI_tuptable, i, values, nulls);
 		if (liveness_in_memory())
 			overlay(DatumGetInt64(values[4]), &values[2], NULL, NULL);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -422,23 +420,24 @@ presence_touch(PG_FUNCTION_ARGS)
 static void
 append_members(StringInfo out, uint64 nrows)
 {
-	SPITupleTable *rows = SPI_tuptable;
-
 	appendStringInfoChar(out, '[');
 	for (uint64 i = 0; i < nrows; i++)
 	{
-		Jsonb *user_info = store_jsonb(rows, i, 1);
+		Datum values[7];
+		bool nulls[7];
 
+		store_row(SPI_tuptable, i, values, nulls);
+		store_not_null(nulls[0] || nulls[2] || nulls[3]);
 		appendStringInfoString(out, i == 0 ? "{\"user_id\":" : ",{\"user_id\":");
-		json_append_text(out, DatumGetTextPP(store_datum(rows, i, 0)));
+		json_append_text(out, DatumGetTextPP(values[0]));
 		appendStringInfoString(out, ",\"user_info\":");
-		if (user_info)
-			json_append_jsonb(out, user_info);
-		else
+		if (nulls[1])
 			appendStringInfoString(out, "null");
-		appendStringInfo(out, ",\"is_author\":%s,\"joined_at\":",
-						 DatumGetBool(store_datum(rows, i, 2)) ? "true" : "false");
-		json_append_timestamp(out, DatumGetTimestampTz(store_datum(rows, i, 3)));
+		else
+			json_append_jsonb(out, DatumGetJsonbP(values[1]));
+		appendStringInfo(
+			out, ",\"is_author\":%s,\"joined_at\":", DatumGetBool(values[2]) ? "true" : "false");
+		json_append_timestamp(out, DatumGetTimestampTz(values[3]));
 		appendStringInfoChar(out, '}');
 	}
 	appendStringInfoChar(out, ']');

@@ -24,20 +24,25 @@
 
 #include "store.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "presence.h"
 #include "shared.h"
 
 #define MAX_ARGS 8
@@ -97,6 +102,9 @@ typedef struct Statement
 	"SELECT p.user_id, p.user_info, p.is_author, p.joined_at, p.last_active_at," \
 	" NULL::pg_catalog.int4, p.id FROM presence.room_presence AS p" \
 	" WHERE p.book_id" EQ "$1 AND p.left_at IS NULL ORDER BY p.joined_at, p.id"
+
+/* Of a handle; so that the planner knows that it is one before the table was analyzed. */
+#define ONE_ROW " LIMIT 1"
 
 #define EXPIRED_COLUMNS \
 	"SELECT p.book_id, p.user_id, p.id, " LEASE_END("c", "$2") ", c.last_active_at, c.stand_in, c.id"
@@ -224,11 +232,13 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" WHERE " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL LIMIT " SWEEP_LIMIT
 		" FOR NO KEY UPDATE OF p SKIP LOCKED FOR UPDATE OF c SKIP LOCKED"},
 	[LOCK_EXPIRED_HANDLES] = {false, "ttizzti", 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8ARRAYOID},
-		EXPIRED_COLUMNS " FROM presence.connection AS c"
+		EXPIRED_COLUMNS " FROM pg_catalog.unnest($3) AS h(id)"
+		" CROSS JOIN LATERAL (SELECT x.* FROM presence.connection AS x"
+		" WHERE x.id" EQ "h.id AND " LEASE_END("x", "$2") LE "$1"
+		ONE_ROW " FOR UPDATE SKIP LOCKED) AS c"
 		" JOIN presence.room_presence AS p"
 		" ON p.book_id" EQ "c.book_id AND p.user_id" EQ "c.user_id AND p.id" EQ "c.presence_id"
-		" WHERE c.id" EQ "ANY ($3) AND " LEASE_END("c", "$2") LE "$1 AND p.left_at IS NULL"
-		" FOR NO KEY UPDATE OF p SKIP LOCKED FOR UPDATE OF c SKIP LOCKED"},
+		" WHERE p.left_at IS NULL FOR NO KEY UPDATE OF p SKIP LOCKED"},
 	[DROP_LOCKED] = {false, "i", 1, {INT8ARRAYOID},
 		"DELETE FROM presence.connection AS c WHERE c.id" EQ "ANY ($1) RETURNING c.id"},
 	[DROP_STRAYS] = {false, "i", 2, {TIMESTAMPTZOID, TIMESTAMPTZOID},
@@ -295,15 +305,17 @@ static const Statement statements[NUM_STATEMENTS] = {
 		" FROM (SELECT x.book_id, x.user_id, x.connection_id, h.last_active_at, h.expires_at"
 		" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3))"
 		" AS h(id, last_active_at, expires_at)"
-		" JOIN presence.connection AS x ON x.id" EQ "h.id FOR NO KEY UPDATE OF x SKIP LOCKED) AS f"
+		" CROSS JOIN LATERAL (SELECT c.* FROM presence.connection AS c WHERE c.id" EQ "h.id"
+		ONE_ROW " FOR NO KEY UPDATE SKIP LOCKED) AS x) AS f"
 		" WHERE c.book_id" EQ "f.book_id AND c.user_id" EQ "f.user_id"
 		" AND c.connection_id" EQ "f.connection_id RETURNING c.id"},
 	[WRITE_PRESENCES] = {false, "", 1, {INT8ARRAYOID},
 		"UPDATE presence.room_presence AS p SET last_active_at = f.last_active_at"
 		" FROM (SELECT o.book_id, o.id, h.last_active_at FROM"
 		" (SELECT c.book_id, c.user_id, c.presence_id, pg_catalog.max(c.last_active_at) AS last_active_at"
-		" FROM presence.connection AS c WHERE c.id" EQ "ANY ($1)"
-		" GROUP BY c.book_id, c.user_id, c.presence_id) AS h"
+		" FROM pg_catalog.unnest($1) AS i(id)"
+		" CROSS JOIN LATERAL (SELECT x.* FROM presence.connection AS x WHERE x.id" EQ "i.id" ONE_ROW
+		") AS c GROUP BY c.book_id, c.user_id, c.presence_id) AS h"
 		" JOIN presence.room_presence AS o ON o.book_id" EQ "h.book_id AND o.user_id" EQ "h.user_id"
 		" AND o.id" EQ "h.presence_id"
 		" WHERE o.left_at IS NULL AND o.last_active_at" LT "h.last_active_at"
@@ -570,6 +582,42 @@ check_columns(const Statement *statement)
 					 errdetail("Column %d of \"%s\" has another type.", i + 1, statement->sql)));
 }
 
+static BlockNumber
+pages_of(const char *name)
+{
+	Relation rel = table_open(store_relation(name), AccessShareLock);
+	BlockNumber pages = RelationGetNumberOfBlocks(rel);
+
+	table_close(rel, AccessShareLock);
+	return pages;
+}
+
+/*
+ * A plan knows how large its tables were when it was made, and the wrong order of a join
+ * is a matter of size. Once a second: when a table is four times as large, or as small, all
+ * is planned anew.
+ */
+static void
+look_at_growth(void)
+{
+	static TimestampTz looked_at = 0;
+	static BlockNumber planned[2] = {0, 0};
+	BlockNumber now[2];
+	bool differs = false;
+
+	if (presence_now() >= looked_at && presence_now() < looked_at + USECS_PER_SEC)
+		return;
+	looked_at = presence_now();
+	now[0] = pages_of("room_presence");
+	now[1] = RecoveryInProgress() ? 0 : pages_of("connection");
+	for (int i = 0; i < 2; i++)
+		differs |= now[i] / 4 > Max(planned[i], 4) || planned[i] / 4 > Max(now[i], 4);
+	if (!differs)
+		return;
+	memcpy(planned, now, sizeof(planned));
+	ResetPlanCache();
+}
+
 uint64
 store_execute(StatementId id, Datum *values, const char *nulls)
 {
@@ -577,6 +625,7 @@ store_execute(StatementId id, Datum *values, const char *nulls)
 	Snapshot snapshot = InvalidSnapshot;
 	int result;
 
+	look_at_growth();
 	if (plans[id] == NULL || !SPI_plan_is_valid(plans[id]))
 	{
 		if (plans[id] == NULL)
@@ -606,17 +655,29 @@ store_value(SPITupleTable *rows, uint64 row, int column, bool *isnull)
 	return SPI_getbinval(rows->vals[row], rows->tupdesc, column + 1, isnull);
 }
 
+void
+store_not_null(bool isnull)
+{
+	if (isnull)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("the tables of extension \"presence\" are not as it made them"),
+						errdetail("A value is null.")));
+}
+
 Datum
 store_datum(SPITupleTable *rows, uint64 row, int column)
 {
 	bool isnull;
 	Datum value = store_value(rows, row, column, &isnull);
 
-	if (isnull)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("the tables of extension \"presence\" are not as it made them"),
-						errdetail("A value is null.")));
+	store_not_null(isnull);
 	return value;
+}
+
+void
+store_row(SPITupleTable *rows, uint64 row, Datum *values, bool *nulls)
+{
+	heap_deform_tuple(rows->vals[row], rows->tupdesc, values, nulls);
 }
 
 Datum

@@ -121,6 +121,12 @@ extern Datum store_value(SPITupleTable *rows, uint64 row, int column, bool *isnu
 /* The same, of a column that is never NULL, unless the tables were altered: then an error. */
 extern Datum store_datum(SPITupleTable *rows, uint64 row, int column);
 
+/* That error. */
+extern void store_not_null(bool isnull);
+
+/* All columns of a row at once, which is much faster where many rows are read. */
+extern void store_row(SPITupleTable *rows, uint64 row, Datum *values, bool *nulls);
+
 /* A jsonb, or NULL. */
 static inline Jsonb *
 store_jsonb(SPITupleTable *rows, uint64 row, int column)
