@@ -2,6 +2,7 @@
 
 import 'server-only'
 import { betterAuth } from 'better-auth'
+import { nextCookies } from 'better-auth/next-js'
 import { pool } from './db'
 import { env } from './env'
 
@@ -12,7 +13,8 @@ function createAuth() {
     secret: env().BETTER_AUTH_SECRET,
     database: pool(),
     emailAndPassword: { enabled: true },
-    telemetry: { enabled: false }
+    telemetry: { enabled: false },
+    plugins: [nextCookies()] // a session that is renewed in an action or a route gets its new cookie
   })
 }
 

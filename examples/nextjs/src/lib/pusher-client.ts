@@ -7,6 +7,8 @@ export type PusherConfig =
   | { kind: 'gateway'; key: string; host: string; port: number; tls: boolean }
   | { kind: 'pusher'; key: string; cluster: string }
 
+type Transport = 'ws' | 'wss'
+
 export type { Channel, PresenceChannel } from 'pusher-js'
 
 let client: Pusher | undefined
@@ -24,14 +26,25 @@ function createClient(config: PusherConfig): Pusher {
     activityTimeout: 20_000,
     pongTimeout: 6_000
   }
-  if (config.kind === 'pusher') return new Pusher(config.key, { ...options, cluster: config.cluster })
-  return new Pusher(config.key, {
-    ...options,
+  const pusher = new Pusher(config.key, { ...options, ...addressOf(config) })
+  pusher.connection.bind('connecting', () => forgetCancelled(pusher))
+  return pusher
+}
+
+function addressOf(config: PusherConfig) {
+  if (config.kind === 'pusher') return { cluster: config.cluster }
+  return {
     wsHost: config.host,
     wsPort: config.port,
     wssPort: config.port,
     forceTLS: config.tls,
-    enabledTransports: [config.tls ? 'wss' : 'ws'],
+    enabledTransports: ['ws', 'wss'] as Transport[], // with TLS pusher-js wants both
     cluster: '' // required by the type, and overruled by wsHost
-  })
+  }
+}
+
+// A room that was left while its subscription was pending stays in pusher-js's table, and would
+// be subscribed again with the next socket.
+function forgetCancelled(pusher: Pusher) {
+  for (const channel of pusher.allChannels()) if (channel.subscriptionCancelled) pusher.unsubscribe(channel.name)
 }

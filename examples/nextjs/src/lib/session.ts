@@ -20,6 +20,6 @@ const MAX_URL = 500
 // presence takes 1,024 bytes of user_info; better-auth does not limit names and pictures.
 export function userInfo(user: SessionUser): UserInfo {
   const name = [...user.name].slice(0, MAX_NAME).join('')
-  const isWeb = user.image !== null && /^https?:\/\/[!-~]+$/.test(user.image) && user.image.length <= MAX_URL
+  const isWeb = user.image !== null && /^https:\/\/[!-~]+$/.test(user.image) && user.image.length <= MAX_URL
   return { name, avatarUrl: isWeb ? user.image : null }
 }

@@ -49,7 +49,7 @@ export function EventLog({ entries }: { entries: Entry[] }) {
       ) : (
         // Not read out: the number of readers is. Focusable, so that keys can scroll it.
         <div className={styles.log} role="log" aria-live="off" aria-labelledby="log-title" tabIndex={0}>
-          <ol>
+          <ol role="list">
             {entries.map(({ id, at, text, kind }) => (
               <li key={id} className={styles.entry} data-kind={kind}>
                 <time dateTime={new Date(at).toISOString()}>{formatSeconds(at)}</time>

@@ -21,7 +21,7 @@ export function MemberList({ me }: { me: string }) {
       <h2 className="cardTitle" id="members-title">
         In the room
       </h2>
-      <ul aria-labelledby="members-title" aria-busy={members.size === 0}>
+      <ul role="list" aria-labelledby="members-title" aria-busy={members.size === 0}>
         {firstOf(members, shown).map((member) => (
           <Row key={member.userId} member={member} isMe={member.userId === me} />
         ))}

@@ -20,8 +20,10 @@ export async function POST(request: Request): Promise<Response> {
 
   try {
     if (channel === undefined) return json(await authenticateUser(user, socketId))
+    // A channel that is no room we know is the user's own, or nobody's.
     const book = bookOf(channel)
-    if (book !== null && !(await isReadable(user, book))) return new Response('no such book', { status: 403 })
+    const allowed = book === null ? channel === `private-user-${user.id}` : await isReadable(user, book)
+    if (!allowed) return new Response('not your channel', { status: 403 })
     return json(await authorizeChannel(user, socketId, channel))
   } catch (error) {
     return refusal(error)
