@@ -2,7 +2,6 @@
 
 import 'server-only'
 import { betterAuth } from 'better-auth'
-import { nextCookies } from 'better-auth/next-js'
 import { pool } from './db'
 import { env } from './env'
 
@@ -13,8 +12,7 @@ function createAuth() {
     secret: env().BETTER_AUTH_SECRET,
     database: pool(),
     emailAndPassword: { enabled: true },
-    telemetry: { enabled: false },
-    plugins: [nextCookies()] // a session that is renewed in an action or a route gets its new cookie
+    telemetry: { enabled: false }
   })
 }
 
