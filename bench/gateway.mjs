@@ -1,13 +1,19 @@
-// The load of bench/gateway: gateway.mjs PORT GATEWAY_PID POSTMASTER_PID [SECTION...]
+// The load of bench/gateway: gateway.mjs HOST:PORT PID POSTMASTER_PID [SECTION...]
 //
+// Any server of the Pusher protocol can be measured; POSTMASTER_PID is 0 for one without PostgreSQL.
 // Clients are bare TCP connections that speak just enough WebSocket, so that the client's own
 // work blurs the figures as little as can be. CPU is what the kernel says the processes ran,
-// PostgreSQL's all together. Needs node, and no package.
+// each of PostgreSQL's too; TITLES: PID NAME,... of backends. APP_KEY and APP_SECRET are those of the app. Needs node, and
+// no package.
 import net from 'node:net'
 import { createHmac } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 
-const [port, gatewayPid, postmasterPid, ...sections] = process.argv.slice(2)
+const [address, gatewayPid, postmasterPid, ...sections] = process.argv.slice(2)
+const port = address.split(':').at(-1)
+const host = address.includes(':') ? address.slice(0, address.lastIndexOf(':')) : '127.0.0.1'
+const { APP_KEY = 'app-key', APP_SECRET = 'app-secret', TITLES = '' } = process.env
+const titles = new Map(TITLES.split(',').map((one) => [one.split(' ')[0], one.split(' ').slice(1).join(' ')]))
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 // Microseconds that the process has run, all of its threads.
@@ -19,6 +25,7 @@ function ran(pid) {
 }
 
 function serverPids() {
+  if (postmasterPid === '0') return []
   const pids = [postmasterPid]
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
     try {
@@ -29,11 +36,15 @@ function serverPids() {
   return pids
 }
 
-const cpu = () => ({ gateway: ran(gatewayPid), postgres: serverPids().reduce((sum, pid) => sum + ran(pid), 0) })
+const cpu = () => ({ gateway: ran(gatewayPid), each: new Map(serverPids().map((pid) => [pid, ran(pid)])) })
+const title = (pid) => titles.get(pid) ?? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0/g, ' ').trim().slice(0, 60)
 const spent = (from, n) => {
   const now = cpu()
-  const each = (name) => (now[name] - from[name]) / 1000 / n
-  return `gateway ${each('gateway').toFixed(3)} + PostgreSQL ${each('postgres').toFixed(3)} = ${(each('gateway') + each('postgres')).toFixed(3)} ms`
+  const gateway = (now.gateway - from.gateway) / 1000 / n
+  const ms = [...now.each].map(([pid, us]) => [pid, (us - (from.each.get(pid) ?? 0)) / 1000 / n])
+  const postgres = ms.reduce((sum, [, one]) => sum + one, 0)
+  for (const [pid, one] of ms.sort((a, b) => b[1] - a[1])) if (one >= 0.01) console.log(`    ${one.toFixed(3)} ms ${title(pid)}`)
+  return `server ${gateway.toFixed(3)} + PostgreSQL ${postgres.toFixed(3)} = ${(gateway + postgres).toFixed(3)} ms`
 }
 const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${gatewayPid}/status`, 'utf8'))[1]) / 1024
 const percentile = (values, p) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))]
@@ -48,7 +59,7 @@ function frame(text) {
 function subscription(socketId, room, user) {
   const channel = `presence-room-${room}`
   const channel_data = JSON.stringify({ user_id: user, user_info: { name: `Reader ${user}`, avatarUrl: `https://example.com/${user}.png` } })
-  const auth = `app-key:${createHmac('sha256', 'app-secret').update(`${socketId}:${channel}:${channel_data}`).digest('hex')}`
+  const auth = `${APP_KEY}:${createHmac('sha256', APP_SECRET).update(`${socketId}:${channel}:${channel_data}`).digest('hex')}`
   return frame(JSON.stringify({ event: 'pusher:subscribe', data: { channel, auth, channel_data } }))
 }
 
@@ -58,11 +69,11 @@ const PONG = frame('{"event":"pusher:pong","data":{}}')
 // Connected and greeted; socket.waits: the text that ends a wait, and what to do then.
 function connect() {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ port: Number(port), host: '127.0.0.1', noDelay: true })
+    const socket = net.connect({ port: Number(port), host, noDelay: true })
     let id
     socket.on('error', reject)
     socket.on('close', () => socket.expected || reject(new Error('closed by the gateway')))
-    socket.write('GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    socket.write(`GET /app/${APP_KEY}?protocol=7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
     socket.on('data', (data) => {
       if (!id) {
@@ -165,6 +176,28 @@ async function room90() {
   await closeMany(sockets)
 }
 
-const all = { memory, joins, room90 }
+// The room has 10,000 members already: the list goes to who joins, an event to one who is there.
+async function big() {
+  const [member, guest] = await connectMany(2)
+  const entered = heard(member, '"}')
+  member.write(subscription(member.id, 'big', 'member'))
+  await entered
+  await sleep(1000)
+  const rounds = 50
+  const leave = frame(JSON.stringify({ event: 'pusher:unsubscribe', data: { channel: 'presence-room-big' } }))
+  const join = subscription(guest.id, 'big', 'guest')
+  const from = cpu()
+  for (let i = 0; i < rounds; i++)
+    for (const [message, event] of [[join, 'internal:member_added'], [leave, 'internal:member_removed']]) {
+      const wait = heard(member, event)
+      guest.write(message)
+      await wait
+      await sleep(20)
+    }
+  console.log(`a member joins and leaves a room of 10,001, the list sent to him: ${spent(from, rounds)} CPU`)
+  await closeMany([member, guest])
+}
+
+const all = { memory, joins, room90, big }
 for (const section of sections.length ? sections : Object.keys(all)) await all[section]()
 process.exit()

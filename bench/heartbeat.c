@@ -114,7 +114,10 @@ connect_redis(const char *path)
 	return fd;
 }
 
-/* The first time the members are added, which has another reply of the same length. */
+/*
+ * Redis' members are numbers of twelve digits, not the handles, which are longer. The first
+ * time the members are added, which has another reply of the same length.
+ */
 static void
 touch_redis(int fd, const int64_t *batch)
 {
@@ -130,7 +133,7 @@ touch_redis(int fd, const int64_t *batch)
 			length += snprintf(buffer + length, MAX_COMMAND,
 							   "*4\r\n$4\r\nZADD\r\n$10\r\nheartbeats\r\n$13\r\n%013lld\r\n"
 							   "$12\r\n%012lld\r\n",
-							   score, (long long) batch[j]);
+							   score, (long long) (batch + j - handles));
 		for (int sent = 0; sent < length;)
 		{
 			ssize_t n = write(fd, buffer + sent, (size_t) (length - sent));

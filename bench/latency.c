@@ -2,11 +2,11 @@
  * latency.c
  *	  latency CHANNEL RATE SECONDS STATEMENT: how long events take to a listener.
  *
- * Executes STATEMENT, a join with the user as $1, at a steady rate on 16
- * connections, and listens on another one. An event's latency is the time
- * from the return of its commit to its arrival, 0 if it was there first. Prints
- * the 50th and 99th percentile and the greatest, in ms, and joins a second. One
- * process, one loop; users are numbers, and arrays go by them.
+ * Executes STATEMENT, a join of the user "latency-$1", at a steady rate on 16
+ * connections, and listens on another one; leaves and other users are not its own. An event's
+ * latency is the time from the return of its commit to its arrival, 0 if it was there first.
+ * Prints the 50th and 99th percentile and the greatest, in ms, and joins a second. One
+ * process, one loop; $1 is a number, and arrays go by it.
  */
 #define _GNU_SOURCE
 #include <libpq-fe.h>
@@ -19,6 +19,7 @@
 
 #define CONNECTIONS 16
 #define GRACE       10 /* seconds for the last events */
+#define USER_PREFIX "latency-"
 
 static PGconn *conns[CONNECTIONS];
 static int user_of[CONNECTIONS]; /* -1: idle */
@@ -104,14 +105,17 @@ read_events(double at)
 		fail(PQerrorMessage(listener));
 	while ((notify = PQnotifies(listener)) != NULL)
 	{
-		const char *name = strstr(notify->extra, "\"user_id\"");
-		const char *value = name ? strchr(name + strlen("\"user_id\""), '"') : NULL;
-		int user = value ? atoi(value + 1) : -1;
+		const char *name = strstr(notify->extra, "\"" USER_PREFIX);
 
-		if (user < 0 || user >= users || notified[user] != 0)
-			fail(notify->extra);
-		notified[user] = at;
-		nnotified++;
+		if (name && strstr(notify->extra, "\"member_added\""))
+		{
+			int user = atoi(name + strlen("\"" USER_PREFIX));
+
+			if (user < 0 || user >= users || notified[user] != 0)
+				fail(notify->extra);
+			notified[user] = at;
+			nnotified++;
+		}
 		PQfreemem(notify);
 	}
 }

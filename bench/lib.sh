@@ -58,6 +58,7 @@ set_up() {
 	}
 	cat >>"$work/data/postgresql.conf" <<-END
 		shared_preload_libraries = 'presence'
+		presence.memory_limit = '1GB' # what the batches join stays
 		listen_addresses = ''
 		unix_socket_directories = '$work'
 		unix_socket_permissions = 0700
@@ -109,7 +110,7 @@ events_sent() {
 # start_listener: on the channels of both sides.
 start_listener() {
 	sent_before=$(events_sent)
-	"$work/listen" presence plain >"$work/listened" &
+	"$work/listen" presence plain lean >"$work/listened" &
 	listener=$!
 	until [ -s "$work/listened" ]; do
 		kill -0 "$listener" || fail "the listener ended"
@@ -204,21 +205,23 @@ grouped() {
 	}' | sed ':a; s/\B[0-9]\{3\}\>/,&/; ta'
 }
 
-# compare WHAT AGAINST UNIT OURS THEIRS [TARGET]: OURS and THEIRS are rates, figures of
-# the same turns; the ratio is the median of the turns' ratios, with the least and the greatest.
+# compare WHAT AGAINST UNIT OURS THEIRS [TARGET [most]]: figures of the same turns; the ratio
+# is the median of the turns' ratios, with the least and the greatest. The target is the least
+# that is wanted of a rate, or the most of what is spent.
 compare() {
-	local ratios ratio range='' verdict=''
+	local ratios ratio range='' verdict='' sign=${7:+≤}
 	ratios=$(paste "$work/figures/$4" "$work/figures/$5" | awk '{ print $1 / $2 }' | sort -g)
 	ratio=$(median <<<"$ratios")
 	if [ "$ratios" != "${ratios%%$'\n'*}" ]; then
 		range=" ($(times "${ratios%%$'\n'*}") to $(times "${ratios##*$'\n'}"))"
 	fi
 	if [ -n "${6:-}" ]; then
-		verdict=$(awk -v r="$ratio" -v t="$6" 'BEGIN { print (r >= t ? "met" : "MISSED") }')
+		verdict=$(awk -v r="$ratio" -v t="$6" -v most="${7:-}" \
+			'BEGIN { print ((most ? r <= t : r >= t) ? "met" : "MISSED") }')
 	fi
 	add_line "$1" "$2" "$(grouped "$(of "$4")") $3" "$(grouped "$(of "$5")") $3" \
 		"$(times "$ratio") ×$range" \
-		"${6:+≥ $6 ×}" "$verdict"
+		"${6:+${sign:-≥} $6 ×}" "$verdict"
 }
 
 times() { awk -v r="$1" 'BEGIN { format = r < 0.1 ? "%.2g" : "%.2f"; printf format, r }'; }

@@ -19,8 +19,8 @@ set logscale x 2
 set yrange [0:*]
 plot data.'/pairs' using 1:2:xtic(1) title 'presence, with events' lw 2 pt 7 lc rgb ours, \
 	'' using 1:3 title 'presence, without' lw 1 dt 2 pt 6 lc rgb ours, \
-	'' using 1:4 title 'PL/pgSQL, with pg\_notify' lw 2 pt 7 lc rgb theirs, \
-	'' using 1:5 title 'PL/pgSQL, without' lw 1 dt 2 pt 6 lc rgb theirs
+	'' using 1:4 title 'one table in PL/pgSQL, with pg\_notify' lw 2 pt 7 lc rgb theirs, \
+	'' using 1:5 title 'one table in PL/pgSQL, without' lw 1 dt 2 pt 6 lc rgb theirs
 
 set output plots.'/rooms.svg'
 set title 'What the size of a room costs'

@@ -5,10 +5,10 @@ use warnings;
 
 # SQL's own words that look like calls.
 my %syntax = map { $_ => 1 } qw(
-  AND ANY ARRAY AS AT BY CHECK COALESCE CONFLICT DISTINCT ERROR EXISTS FILTER FROM FUNCTION GREATEST IN
-  LATERAL
-  INDEX INSERT INTO JOIN KEY LEAST MATERIALIZED NOT NULL ON OPERATOR OVER REPLACE RETURNS SELECT SET TABLE UNIQUE USING
-  VALUES WHERE WITH connection room_presence pusher_app
+  ALL AND ANY ARRAY AS AT BY CHECK COALESCE CONFLICT DISTINCT ERROR EXISTS FILTER FROM FUNCTION GREATEST GROUP IN
+  LATERAL RETURNS BRIN
+  INDEX INSERT INTO JOIN KEY LEAST MATERIALIZED NOT NULL ON OPERATOR OVER REPLACE ROW SELECT SET TABLE UNIQUE USING
+  VALUES WHERE WITH connection room_presence pusher_app event_secret channel_cache brin pusher_webhook webhook_event webhook_channel FILTER
 );
 
 my $bad = 0;
@@ -43,32 +43,28 @@ sub check
 	complain($file, "IS DISTINCT FROM", $sql) if $text =~ /DISTINCT\s+FROM\s+[\w\$(]/;
 }
 
-# The statements of store.c: adjacent string literals and the macros between them.
+# The statements: .sql of a Statement, adjacent string literals and the lists of columns.
+my $found = 0;
+for my $file (glob 'src/*.c')
 {
 	local $/;
-	open my $in, '<', 'src/store.c' or die $!;
+	open my $in, '<', $file or die $!;
 	my $source = <$in>;
-	my ($table) = $source =~ /statements\[NUM_STATEMENTS\] = \{\n(.*?)\n\};/s or die 'no statements';
-	$table =~ s/\/\*.*?\*\///gs;
-	# what statements share
-	my %shared = $source =~ /^#define (OR_\w+)\s*\\\n((?:[^\n]*\\\n)*[^\n]*\n)/mg;
-	die 'no shared clauses' unless %shared;
-	$table =~ s/\b($_)\b/$shared{$_}/g for keys %shared;
-	my $found = 0;
-	while ($table =~ /\[(\w+)\] = \{(?:true|false), "\w*", \d+,\s*\{[^}]*\},(.*?)\},(?=\s*(?:\[|\z))/gs)
+	my %columns = $source =~ /^#define (\w+_COLUMNS)\s*\\\n((?:[^\n]*\\\n)*[^\n]*\n)/mg;
+	my $declared = () = $source =~ /\bstatic Statement \w+ =/g;
+	my $checked = 0;
+
+	while ($source =~ /\.sql\s*=\s*(.*?),\s*\.args/gs)
 	{
-		my ($name, $sql) = ($1, $2);
-		$sql =~ s/\b(EQ|LT|LE|GT|PLUS|MINUS)\b/" OPERATOR(pg_catalog.x) "/g;
-		$sql =~ s/\b(?:LEASE_END|ALIVE)\([^)]*\)/" x "/g;
-		$sql = join '', $sql =~ /"((?:[^"\\]|\\.)*)"/g;
-		check("src/store.c [$name]", $sql);
-		$found++;
+		my $sql = $1;
+		$sql =~ s/\b($_)\b/$columns{$_}/g for keys %columns;
+		check($file, join '', $sql =~ /"((?:[^"\\]|\\.)*)"/g);
+		$checked++;
 	}
-	open my $header, '<', 'src/store.h' or die $!;
-	my ($names) = <$header> =~ /enum StatementId\s*\{(.*?)NUM_STATEMENTS/s;
-	my $declared = () = $names =~ /^\t[A-Z_]+,/mg;
-	die "$found statements, but $declared names" if $found != $declared;
+	die "$file: $checked of $declared statements found" if $checked != $declared;
+	$found += $checked;
 }
+die 'no statements' if $found < 10;
 
 for my $script (glob 'sql/presence--*.sql')
 {

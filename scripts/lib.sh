@@ -75,10 +75,7 @@ need_node() {
 
 # What the gateway is built with.
 need_gateway_libraries() {
-	local event_loop=libwebsockets-evlib-uv # a part of libwebsockets-dev where there is no such package
-	need_packages build-essential libssl-dev libwebsockets-dev libuv1-dev libjansson-dev libpq-dev \
-		uthash-dev
-	[ -z "$(apt-cache search --names-only "^$event_loop\$")" ] || need_packages $event_loop
+	need_packages build-essential libssl-dev libuv1-dev libjansson-dev libpq-dev uthash-dev libcurl4-openssl-dev
 }
 
 newest_postgres() {
@@ -167,6 +164,16 @@ kill_servers() {
 		esac
 	done
 	return $found
+}
+
+# kill_all_in DIR: every process whose program or working directory is a directory, or under it.
+kill_all_in() {
+	local process
+	for process in /proc/[0-9]*; do
+		case $(readlink "$process/exe" "$process/cwd" 2>/dev/null) in
+			*"$1" | *"$1"/*) kill -KILL "${process#/proc/}" 2>/dev/null || true ;;
+		esac
+	done
 }
 
 # stop_servers DIR: all of them, politely for a while; for clean-up.

@@ -1,43 +1,40 @@
 /*
  * events.c
- *	  What this transaction will tell, and whom it will wake.
+ *	  What this transaction will tell its listeners.
  *
  * What happens is collected in one node for each level of subtransaction, merged
  * into the parent's at a subcommit and dropped at a subabort. Just before commit
- * the events are appended to the worker's queue (queue.h) and the beats that
- * change are pinned (beats.h); after it, where nothing is looked up, allocated or raised,
- * the beats are changed and the worker's latch is set.
+ * the events are appended to the worker's queue (queue.h); after it, where nothing is
+ * allocated or raised, the counters are moved and the worker's latch is set.
  *
- * Where there is no worker, an event is a NOTIFY of the transaction itself:
- * just before commit while a worker is missing, at once without preload.
+ * Where there is no worker, an event is a NOTIFY of the transaction itself: just before commit
+ * while there is none, at once without preload. If a worker that ended has left events behind,
+ * that transaction sends them as well, or says resync.
  */
 #include "postgres.h"
 
 #include "events.h"
 
 #include "access/xact.h"
-#include "catalog/pg_database.h"
-#include "commands/async.h"
-#include "commands/sequence.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/memutils.h"
 
 #include "json.h"
-#include "presence.h"
-#include "publisher.h"
+#include "notify.h"
+#include "settings.h"
 #include "queue.h"
+#include "shared.h"
 #include "store.h"
+
+#define MAX_LEFT 1000 /* events of others that a transaction sends */
 
 typedef struct Pending
 {
 	struct Pending *parent;
 	int nest_level;
 	DatabaseSlot *slot; /* found here, so that nothing is looked up at commit */
-	TimestampTz wake_at;
 	uint32 counters[NUM_COUNTERS];
-	dlist_head events;  /* of QueuedEvent */
-	dlist_head changes; /* of BeatChange */
+	dlist_head events; /* of QueuedEvent */
 } Pending;
 
 /* Of the innermost level that has anything; in TopTransactionContext. */
@@ -47,8 +44,10 @@ static Pending *pending = NULL;
 static struct
 {
 	bool appended;
-	bool dropped; /* the queue was full */
-	uint32 generation;
+	bool dropped;  /* the queue was full */
+	bool notified; /* there was no worker: it did it, also for what others left */
+	bool resynced;
+	uint64 resyncs; /* wanted then */
 } outcome;
 
 static Pending *
@@ -63,9 +62,7 @@ pending_here(void)
 		node->parent = pending;
 		node->nest_level = nest_level;
 		node->slot = shared_use();
-		node->wake_at = PG_INT64_MAX;
 		dlist_init(&node->events);
-		dlist_init(&node->changes);
 		pending = node;
 	}
 	return pending;
@@ -87,100 +84,104 @@ event_name(EventKind kind)
 }
 
 static text *
-keep_text(text *value)
+channel_of(text *book_id)
 {
-	Size size;
-	text *kept;
+	Size prefix = strlen(presence_channel_prefix);
+	Size size = VARHDRSZ + prefix + VARSIZE_ANY_EXHDR(book_id);
+	text *channel = palloc(size);
 
-	if (value == NULL)
-		return NULL;
-	size = VARSIZE_ANY(value);
-	kept = MemoryContextAlloc(TopTransactionContext, size);
-	memcpy(kept, value, size);
-	return kept;
-}
-
-void
-event_change_beat(const BeatChange *change)
-{
-	Pending *here = pending_here();
-	BeatChange *kept;
-
-	if (here->slot == NULL)
-		return;
-	kept = MemoryContextAlloc(TopTransactionContext, sizeof(BeatChange));
-	*kept = *change;
-	kept->user_id = keep_text(change->user_id);
-	kept->book_id = keep_text(change->book_id);
-	kept->connection_id = keep_text(change->connection_id);
-	dlist_push_tail(&here->changes, &kept->node);
-	if (change->kind == BEAT_OPEN || change->kind == BEAT_LINGER)
-		event_wake_worker_at(change->expires);
-}
-
-bool
-event_beats_change(void)
-{
-	for (Pending *node = pending; node != NULL; node = node->parent)
-		if (!dlist_is_empty(&node->changes))
-			return true;
-	return false;
+	SET_VARSIZE(channel, size);
+	memcpy(VARDATA(channel), presence_channel_prefix, prefix);
+	memcpy(VARDATA(channel) + prefix, VARDATA_ANY(book_id), VARSIZE_ANY_EXHDR(book_id));
+	return channel;
 }
 
 /*
- * The payload after {"event":"name","seq":n, in the current memory context. It
- * always fits a NOTIFY (8000 bytes): user_id, at most 128 characters, is the
- * longest with 768 bytes of escapes, user_info has at most 1024.
+ * The payload after {"event":"name","seq":n, without its end, in the current memory context. What
+ * the functions write always fits: a user_id of 128 characters has 768 bytes of escapes at
+ * most, a user_info 1024. Rows written by hand may hold anything.
  */
 static char *
-payload_rest(const Event *event)
+payload_rest(const Event *event, Jsonb *user_info)
 {
 	StringInfoData out;
+	text *channel = channel_of(event->book_id);
 
 	initStringInfo(&out);
-	appendStringInfo(&out, ",\"channel\":\"%s%.*s\",\"book_id\":", presence_channel_prefix,
-					 (int) VARSIZE_ANY_EXHDR(event->book_id), VARDATA_ANY(event->book_id));
+	appendStringInfoString(&out, ",\"channel\":");
+	json_append_text(&out, channel);
+	appendStringInfoString(&out, ",\"book_id\":");
 	json_append_text(&out, event->book_id);
 	appendStringInfoString(&out, ",\"user_id\":");
 	json_append_text(&out, event->user_id);
 	appendStringInfoString(&out, ",\"user_info\":");
-	if (event->user_info)
-		json_append_jsonb(&out, event->user_info);
+	if (user_info)
+		json_append_jsonb(&out, user_info);
 	else
 		appendStringInfoString(&out, "null");
-	appendStringInfo(&out, ",\"is_author\":%s,\"presence_id\":" INT64_FORMAT,
-					 event->is_author ? "true" : "false", event->presence_id);
+	appendStringInfoString(&out, event->is_author ? ",\"is_author\":true,\"presence_id\":"
+												  : ",\"is_author\":false,\"presence_id\":");
+	json_append_number(&out, event->presence_id);
+	appendStringInfoString(&out, ",\"reason\":");
 	if (event->reason)
-		appendStringInfo(&out, ",\"reason\":\"%s\",\"at\":", event->reason);
+		json_append_text(&out, cstring_to_text(event->reason));
 	else
-		appendStringInfoString(&out, ",\"reason\":null,\"at\":");
+		appendStringInfoString(&out, "null");
+	appendStringInfoString(&out, ",\"at\":");
 	json_append_timestamp(&out, event->at);
-	appendStringInfoChar(&out, '}');
 	return out.data;
 }
 
-void
-event_lock_seq(void)
+/* A row that is too long for a payload is told without its user_info, or not by itself. */
+static void
+describe(const Event *event, QueuedEvent *queued)
 {
-	LockSharedObject(DatabaseRelationId, InvalidOid, 0, AccessExclusiveLock);
-}
-
-void
-event_notify(const QueuedEvent *event, uint64 seq)
-{
-	char *payload =
-		psprintf("{\"event\":\"%s\",\"seq\":" UINT64_FORMAT "%s", event->name, seq, event->rest);
-
-	Async_Notify(event->channel, payload);
-	pfree(payload);
+	queued->name = event_name(event->kind);
+	queued->rest = payload_rest(event, event->user_info);
+	if (strlen(queued->rest) > NOTIFY_MAX_REST)
+		queued->rest = payload_rest(event, NULL);
+	if (strlen(queued->rest) > NOTIFY_MAX_REST)
+	{
+		queued->name = "resync";
+		queued->rest = "";
+	}
 }
 
 static uint64
 next_seq(DatabaseSlot *slot)
 {
 	if (slot == NULL)
-		return (uint64) nextval_internal(store_relation("event_seq"), false);
+		return (uint64) store_nextval("event_seq");
 	return pg_atomic_add_fetch_u64(&slot->seq, 1);
+}
+
+static void
+notify_now(DatabaseSlot *slot, const QueuedEvent *event)
+{
+	notify_send(event->channel, event->name, next_seq(slot), event->rest);
+}
+
+static void
+count(Pending *here, const Event *event)
+{
+	if (event->kind == MEMBER_ADDED)
+		here->counters[COUNT_JOINS]++;
+	else if (event->kind == MEMBER_REMOVED)
+		here->counters[strcmp(event->reason, "timeout") == 0 ? COUNT_TIMEOUTS : COUNT_LEAVES]++;
+	if (presence_notify)
+		here->counters[COUNT_EVENTS]++;
+}
+
+static void
+tell(Pending *here, const QueuedEvent *event)
+{
+	if (here->slot != NULL)
+	{
+		dlist_push_tail(&here->events, unconstify(dlist_node *, &event->node));
+		return;
+	}
+	notify_load_key(false);
+	notify_now(NULL, event);
 }
 
 void
@@ -190,44 +191,76 @@ event_emit(const Event *event)
 	MemoryContext old;
 	QueuedEvent *queued;
 
-	if (event->kind == MEMBER_ADDED)
-		here->counters[COUNT_JOINS]++;
-	else if (event->kind == MEMBER_REMOVED)
-		here->counters[strcmp(event->reason, "timeout") == 0 ? COUNT_TIMEOUTS : COUNT_LEAVES]++;
-	event_change_beat(&(BeatChange){.kind = BEAT_ROOM, .book_id = event->book_id});
+	count(here, event);
 	if (!presence_notify)
 		return;
-
 	old = MemoryContextSwitchTo(TopTransactionContext);
-	queued = palloc(sizeof(QueuedEvent));
+	queued = palloc0(sizeof(QueuedEvent));
 	queued->channel = pstrdup(presence_channel);
-	queued->name = pstrdup(event_name(event->kind));
-	queued->rest = payload_rest(event);
+	describe(event, queued);
 	MemoryContextSwitchTo(old);
-	if (here->slot != NULL)
-		dlist_push_tail(&here->events, &queued->node);
-	else
-		event_notify(queued, next_seq(NULL));
-	here->counters[COUNT_EVENTS]++;
+	tell(here, queued);
 }
 
 void
-event_wake_worker_at(TimestampTz at)
+event_apps(void)
 {
 	Pending *here = pending_here();
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	QueuedEvent *queued = palloc0(sizeof(QueuedEvent));
 
-	here->wake_at = Min(here->wake_at, at);
+	queued->channel = pstrdup(presence_channel);
+	queued->name = "apps";
+	queued->rest = "";
+	MemoryContextSwitchTo(old);
+	tell(here, queued);
 }
 
-/* Sends the events in this transaction. */
+/* What an earlier worker left; true: too much, a resync is due. */
+static bool
+notify_left_behind(DatabaseSlot *slot)
+{
+	QueuedEvent *left = palloc(sizeof(QueuedEvent) * MAX_LEFT);
+	int n = queue_cover(slot, left, MAX_LEFT);
+
+	for (int i = 0; i < n; i++)
+		notify_now(slot, &left[i]);
+	pfree(left);
+	return n < 0;
+}
+
+/*
+ * Sends the events in this transaction, after those that an earlier worker left; and a resync
+ * at last, if they were too many, or some were dropped, or no other worker can be had: who
+ * knows when it ended.
+ */
 static void
 notify_all(DatabaseSlot *slot)
 {
+	bool owed = notify_left_behind(slot);
 	dlist_iter iter;
 
-	event_lock_seq();
 	dlist_foreach (iter, &pending->events)
-		event_notify(dlist_container(QueuedEvent, node, iter.cur), next_seq(slot));
+		notify_now(slot, dlist_container(QueuedEvent, node, iter.cur));
+	outcome.notified = true;
+	outcome.resyncs = pg_atomic_read_u64(&slot->resyncs_wanted);
+	owed |= pg_atomic_read_u32(&slot->orphaned) != 0 && slot->no_worker_slot;
+	owed |= outcome.resyncs != pg_atomic_read_u64(&slot->resyncs_sent);
+	if (!owed)
+		return;
+	notify_send(presence_channel, "resync", next_seq(slot), "");
+	outcome.resynced = true;
+}
+
+/* True if there is no worker, and it is this transaction's turn to notify. */
+static bool
+must_notify(DatabaseSlot *slot)
+{
+	if (slot->worker_pid != 0)
+		return false;
+	notify_load_key(false);
+	notify_lock_seq();
+	return slot->worker_pid == 0; /* it may have come while we waited for the lock */
 }
 
 /* Hands the events over; may raise, and then the transaction is aborted. */
@@ -235,74 +268,58 @@ static void
 before_commit(void)
 {
 	DatabaseSlot *slot;
-	dlist_iter iter;
-	BeatsMode mode = BEATS_NONE;
 
 	/* the extension's, and with it the slot, may have changed hands */
 	if (pending->slot != NULL && pending->slot->dboid != MyDatabaseId)
 		pending->slot = shared_use();
 	slot = pending->slot;
+	if (slot == NULL || dlist_is_empty(&pending->events))
+		return;
+	if (must_notify(slot))
+		notify_all(slot);
+	else if (queue_append(slot, &pending->events))
+		outcome.appended = true;
+	else
+		outcome.dropped = true;
+}
 
-	/* asked once: memory that is pinned must stay mapped */
-	if (!dlist_is_empty(&pending->changes))
-		mode = beats_mode();
-	if (mode != BEATS_NONE)
-		dlist_foreach (iter, &pending->changes)
-			beats_prepare(dlist_container(BeatChange, node, iter.cur), mode);
-	if (dlist_is_empty(&pending->events))
-		return;
-	if (slot == NULL)
-	{
-		notify_all(NULL);
-		return;
-	}
-	if (publisher_is_me())
-	{
-		publisher_take(slot, &pending->events);
-		return;
-	}
-	switch (queue_append(slot, &pending->events, &outcome.generation))
-	{
-		case QUEUE_APPENDED:
-			outcome.appended = true;
-			break;
-		case QUEUE_FULL:
-			outcome.dropped = true;
-			break;
-		case QUEUE_CLOSED:
-			notify_all(slot);
-			break;
-	}
+/* Who finds the flag set need not wake the worker: it looks at the flag before it sleeps. */
+static void
+ask_to_publish(DatabaseSlot *slot)
+{
+	if (pg_atomic_exchange_u32(&slot->publish, 1) == 0)
+		shared_wake_worker(slot);
 }
 
 static void
 after_commit(void)
 {
 	DatabaseSlot *slot = pending->slot;
-	bool publish = outcome.appended || outcome.dropped;
-	bool wake = publish;
-	dlist_iter iter;
 
-	dlist_foreach (iter, &pending->changes)
-		beats_finish(dlist_container(BeatChange, node, iter.cur));
 	if (slot == NULL || slot->dboid != MyDatabaseId)
 		return;
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		if (pending->counters[i] > 0)
 			pg_atomic_fetch_add_u64(&slot->counters[i], pending->counters[i]);
-
-	/* the ring that has the events may be gone */
-	if (outcome.dropped || (outcome.appended && !queue_is_current(slot, outcome.generation)))
-		pg_atomic_fetch_add_u64(&slot->resyncs_wanted, 1);
-	if ((uint64) pending->wake_at < pg_atomic_read_u64(&slot->next_wakeup))
+	if (outcome.notified)
+		queue_remove_covered(slot);
+	if (outcome.resynced)
 	{
-		pg_atomic_write_u32(&slot->sweep, 1);
-		wake = true;
+		pg_atomic_write_u32(&slot->orphaned, 0);
+		pg_atomic_write_u64(&slot->resyncs_sent, outcome.resyncs);
 	}
-	if (publish)
-		pg_atomic_write_u32(&slot->publish, 1);
-	if (wake)
-		shared_wake_worker(slot);
+	if (outcome.dropped)
+		pg_atomic_fetch_add_u64(&slot->resyncs_wanted, 1);
+	if (outcome.appended || outcome.dropped)
+		ask_to_publish(slot);
+}
+
+static void
+after_abort(void)
+{
+	if (!outcome.appended)
+		return;
+	ask_to_publish(pending->slot); /* the worker frees what was appended */
 }
 
 static void
@@ -315,8 +332,6 @@ forget_all(void)
 static void
 at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
-	dlist_iter iter;
-
 	if (pending == NULL)
 		return;
 	switch (event)
@@ -329,18 +344,11 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 			forget_all();
 			break;
 		case XACT_EVENT_ABORT:
-			dlist_foreach (iter, &pending->changes)
-				beats_cancel(dlist_container(BeatChange, node, iter.cur));
-			if (outcome.appended)
-			{
-				pg_atomic_write_u32(&pending->slot->publish, 1);
-				shared_wake_worker(pending->slot);
-			}
+			after_abort();
 			forget_all();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			if (!dlist_is_empty(&pending->events) || !dlist_is_empty(&pending->changes) ||
-				pending->wake_at != PG_INT64_MAX)
+			if (!dlist_is_empty(&pending->events))
 				ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 								errmsg("cannot PREPARE a transaction that has changed who is in a "
 									   "room")));
@@ -354,35 +362,35 @@ at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 }
 
 static void
+merge_into_parent(Pending *node, int nest_level)
+{
+	Pending *parent = node->parent;
+
+	if (parent == NULL || parent->nest_level < nest_level - 1)
+	{
+		node->nest_level--;
+		return;
+	}
+	while (!dlist_is_empty(&node->events))
+		dlist_push_tail(&parent->events, dlist_pop_head_node(&node->events));
+	for (int i = 0; i < NUM_COUNTERS; i++)
+		parent->counters[i] += node->counters[i];
+	pending = parent;
+}
+
+static void
 at_subtransaction_end(SubXactEvent event, SubTransactionId subid pg_attribute_unused(),
 					  SubTransactionId parent_subid pg_attribute_unused(),
 					  void *arg pg_attribute_unused())
 {
 	int nest_level = GetCurrentTransactionNestLevel();
-	Pending *node = pending;
 
-	if (node == NULL || node->nest_level < nest_level)
+	if (pending == NULL || pending->nest_level < nest_level)
 		return;
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		pending = node->parent;
+		pending = pending->parent;
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
-	{
-		Pending *parent = node->parent;
-
-		if (parent == NULL || parent->nest_level < nest_level - 1)
-		{
-			node->nest_level--;
-			return;
-		}
-		while (!dlist_is_empty(&node->events))
-			dlist_push_tail(&parent->events, dlist_pop_head_node(&node->events));
-		while (!dlist_is_empty(&node->changes))
-			dlist_push_tail(&parent->changes, dlist_pop_head_node(&node->changes));
-		parent->wake_at = Min(parent->wake_at, node->wake_at);
-		for (int i = 0; i < NUM_COUNTERS; i++)
-			parent->counters[i] += node->counters[i];
-		pending = parent;
-	}
+		merge_into_parent(pending, nest_level);
 }
 
 void

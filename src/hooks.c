@@ -25,13 +25,16 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
-#include "events.h"
+#include "shared.h"
 #include "worker.h"
 
 static ProcessUtility_hook_type next_utility = NULL;
 
 /* The copy of a database: it may have members, and is seen after commit. */
 static Oid created = InvalidOid;
+
+/* This transaction drops the extension: the worker looks after its commit. */
+static bool dropped = false;
 
 static void
 run(PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context,
@@ -146,8 +149,7 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	if (!OidIsValid(dboid))
 	{
 		run(pstmt, query, read_only_tree, context, params, env, dest, qc);
-		if (drops_presence(statement))
-			event_wake_worker_at(0);
+		dropped |= drops_presence(statement);
 		return;
 	}
 
@@ -167,12 +169,28 @@ process_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 }
 
 static void
+wake_worker(void)
+{
+	DatabaseSlot *slot = shared_find(MyDatabaseId, false);
+
+	if (slot == NULL)
+		return;
+	pg_atomic_write_u32(&slot->look, 1);
+	shared_wake_worker(slot);
+}
+
+static void
 at_transaction_end(XactEvent event, void *arg pg_attribute_unused())
 {
 	if (event == XACT_EVENT_COMMIT && OidIsValid(created))
 		worker_look(created);
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+	if (event == XACT_EVENT_COMMIT && dropped)
+		wake_worker();
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	{
 		created = InvalidOid;
+		dropped = false;
+	}
 }
 
 void

@@ -11,8 +11,9 @@
 
 extern void json_append_jsonb(StringInfo out, Jsonb *jsonb);
 extern void json_append_text(StringInfo out, text *value);
+extern void json_append_number(StringInfo out, int64 value);
 
-/* "2026-11-22T10:00:00.123456Z": UTC, always six digits */
+/* "2026-11-22T10:00:00.123456Z": UTC, always six digits; null for infinity, and before Christ */
 extern void json_append_timestamp(StringInfo out, TimestampTz at);
 
 #endif /* PRESENCE_JSON_H */

@@ -34,9 +34,13 @@
 #include "utils/syscache.h"
 #include "utils/wait_event.h"
 
+#include "memory.h"
+#include "settings.h"
+#include "queue.h"
 #include "shared.h"
 
-#define RETRY_MS          10000 /* after no worker could be started */
+#define RETRY             (10 * USECS_PER_SEC) /* after no worker could be started */
+#define VISIT             (100 * 1000)         /* microseconds; a visitor tells of its end, too */
 #define HOLD_STEP_MS      10
 #define HOLD_TERMINATE_MS 2000 /* a worker that waits for a lock is terminated then */
 
@@ -95,19 +99,20 @@ all_databases(void)
 }
 
 static bool
-register_worker(Oid dboid)
+register_worker(Oid dboid, BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker = {.bgw_flags =
 								   BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
 							   .bgw_start_time = BgWorkerStart_RecoveryFinished,
 							   .bgw_restart_time = BGW_NEVER_RESTART,
+							   .bgw_notify_pid = MyProcPid,
 							   .bgw_main_arg = ObjectIdGetDatum(dboid)};
 
 	strlcpy(worker.bgw_library_name, "presence", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, "presence_worker_main", sizeof(worker.bgw_function_name));
 	snprintf(worker.bgw_name, BGW_MAXLEN, "presence worker for database %u", dboid);
 	strlcpy(worker.bgw_type, "presence worker", BGW_MAXLEN);
-	return RegisterDynamicBackgroundWorker(&worker, NULL);
+	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
 
 /* Whether one could connect to the database; a worker that can't would fail for ever. */
@@ -131,23 +136,21 @@ accepts_connections(Oid dboid)
 	return accepts;
 }
 
-/* A slot whose worker is to be started now, or NULL; *again: when to look again. */
+/* A slot whose worker is to be started now, or NULL; *again: when to look again (monotonic). */
 static DatabaseSlot *
-next_due(Oid *dboid, TimestampTz *again, bool *starting)
+next_due(Oid *dboid, int64 *again)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	int64 now = presence_monotonic();
 	DatabaseSlot *due = NULL;
 
 	*again = PG_INT64_MAX;
-	*starting = false;
 	LWLockAcquire(shared_state->lock, LW_SHARED);
-	for (int i = 0; i < MAX_DATABASES; i++)
+	for (int i = 0; i < presence_max_databases; i++)
 	{
 		DatabaseSlot *slot = &shared_state->slots[i];
 
 		if (!OidIsValid(slot->dboid) || slot->holds > 0 || slot->state == WORKER_RUNNING)
 			continue;
-		*starting |= slot->state == WORKER_STARTING;
 		*again = Min(*again, slot->start_after);
 		/* one that has been starting for so long has failed to */
 		if (due == NULL && slot->start_after <= now)
@@ -169,17 +172,12 @@ start_worker(DatabaseSlot *slot, Oid dboid)
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
 	if (slot->dboid == dboid && slot->holds == 0 && slot->state != WORKER_RUNNING)
 	{
-		if (!possible)
-			shared_free(slot);
-		else
-		{
-			bool registered = register_worker(dboid);
+		bool registered = possible && register_worker(dboid, NULL);
 
-			warn = !registered && !slot->no_worker_slot;
-			slot->no_worker_slot = !registered;
-			slot->state = registered ? WORKER_STARTING : WORKER_WANTED;
-			slot->start_after = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_MS);
-		}
+		warn = possible && !registered && !slot->no_worker_slot;
+		slot->no_worker_slot = !registered;
+		slot->state = registered ? WORKER_STARTING : WORKER_WANTED;
+		slot->start_after = presence_monotonic() + RETRY;
 	}
 	LWLockRelease(shared_state->lock);
 	if (warn)
@@ -187,22 +185,83 @@ start_worker(DatabaseSlot *slot, Oid dboid)
 						  errhint("You might need to increase max_worker_processes.")));
 }
 
-static void
-sleep_until(TimestampTz when)
+/*
+ * The databases that nobody has looked into since the server's start. A worker is sent into one
+ * after the other; it takes a slot if it finds the extension, and ends if it does not.
+ */
+static struct
 {
-	long ms = when == PG_INT64_MAX
-				  ? -1L
-				  : TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when) + 1;
+	List *databases;
+	BackgroundWorkerHandle *handle; /* of the one that is there */
+	Oid dboid;
+	int64 next; /* monotonic; no worker could be had before */
+} visit;
 
-	WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (ms >= 0 ? WL_TIMEOUT : 0), ms,
+static bool
+has_worker(Oid dboid)
+{
+	DatabaseSlot *slot = shared_find(dboid, false);
+
+	return slot != NULL && slot->worker_pid != 0;
+}
+
+/* True while the visitor is neither gone nor at home. */
+static bool
+is_visiting(void)
+{
+	pid_t pid;
+
+	if (visit.handle == NULL)
+		return false;
+	if (GetBackgroundWorkerPid(visit.handle, &pid) != BGWH_STOPPED && !has_worker(visit.dboid))
+		return true;
+	pfree(visit.handle);
+	visit.handle = NULL;
+	return false;
+}
+
+/* Goes on with the visits; when to look again. */
+static int64
+visit_next(void)
+{
+	MemoryContext old;
+	bool registered;
+
+	if (is_visiting())
+		return presence_monotonic() + VISIT;
+	if (visit.databases == NIL || presence_monotonic() < visit.next)
+		return visit.databases == NIL ? PG_INT64_MAX : visit.next;
+	visit.dboid = linitial_oid(visit.databases);
+	if (!has_worker(visit.dboid) && accepts_connections(visit.dboid))
+	{
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		registered = register_worker(visit.dboid, &visit.handle);
+		MemoryContextSwitchTo(old);
+		if (!registered)
+		{
+			visit.handle = NULL;
+			visit.next = presence_monotonic() + RETRY;
+			return visit.next;
+		}
+	}
+	visit.databases = list_delete_first(visit.databases);
+	return 0;
+}
+
+static void
+sleep_until(int64 when)
+{
+	int64 ms = when == PG_INT64_MAX ? -1 : (when - presence_monotonic()) / 1000 + 1;
+
+	if (ms == 0 || (when != PG_INT64_MAX && ms < 0))
+		return;
+	WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (ms >= 0 ? WL_TIMEOUT : 0), (long) ms,
 			  PG_WAIT_EXTENSION);
 }
 
 void
 presence_launcher_main(Datum arg pg_attribute_unused())
 {
-	List *unvisited;
-
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
@@ -211,14 +270,13 @@ presence_launcher_main(Datum arg pg_attribute_unused())
 	on_shmem_exit(forget_launcher, 0);
 	shared_state->launcher_latch = MyLatch;
 	shared_state->launcher_pid = MyProcPid;
-	unvisited = all_databases();
+	visit.databases = all_databases();
 
 	for (;;)
 	{
 		DatabaseSlot *due;
 		Oid dboid = InvalidOid;
-		TimestampTz again;
-		bool starting;
+		int64 again;
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
@@ -228,19 +286,11 @@ presence_launcher_main(Datum arg pg_attribute_unused())
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 
-		due = next_due(&dboid, &again, &starting);
+		due = next_due(&dboid, &again);
 		if (due != NULL)
-		{
 			start_worker(due, dboid);
-			continue;
-		}
-		if (unvisited != NIL && !starting)
-		{
-			shared_find(linitial_oid(unvisited), true);
-			unvisited = list_delete_first(unvisited);
-			continue;
-		}
-		sleep_until(again);
+		else
+			sleep_until(Min(again, visit_next()));
 	}
 }
 
@@ -255,7 +305,7 @@ worker_is_gone(Oid dboid, int waited_ms)
 		return true;
 	LWLockAcquire(shared_state->lock, LW_SHARED);
 	gone = slot->dboid != dboid || slot->state == WORKER_WANTED ||
-		   (slot->state == WORKER_STARTING && slot->start_after <= GetCurrentTimestamp());
+		   (slot->state == WORKER_STARTING && slot->start_after <= presence_monotonic());
 	if (!gone)
 	{
 		shared_wake_worker(slot);
@@ -304,6 +354,36 @@ worker_release(Oid dboid)
 	shared_wake_launcher();
 }
 
+/* With all partitions locked nobody finds a room, or makes one. */
+static bool
+free_slot(DatabaseSlot *slot, Oid dboid)
+{
+	bool free;
+
+	shared_attach();
+	for (int i = 0; i < NUM_PARTITIONS; i++)
+		LWLockAcquire(memory_partition_lock(i), LW_EXCLUSIVE);
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	free = slot->dboid == dboid && memory_is_empty(slot);
+	if (free)
+	{
+		queue_clear(slot);
+		shared_free_slot(slot);
+	}
+	LWLockRelease(shared_state->lock);
+	for (int i = NUM_PARTITIONS - 1; i >= 0; i--)
+		LWLockRelease(memory_partition_lock(i));
+	return free;
+}
+
+bool
+worker_let_go(Oid dboid)
+{
+	DatabaseSlot *slot = shared_find(dboid, false);
+
+	return slot == NULL || free_slot(slot, dboid);
+}
+
 void
 worker_forget(Oid dboid)
 {
@@ -311,10 +391,8 @@ worker_forget(Oid dboid)
 
 	if (slot == NULL)
 		return;
-	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	if (slot->dboid == dboid)
-		shared_free(slot);
-	LWLockRelease(shared_state->lock);
+	memory_forget_database(slot);
+	(void) free_slot(slot, dboid);
 }
 
 void

@@ -17,9 +17,10 @@
 #include "utils/builtins.h"
 
 #include "json.h"
-#include "presence.h"
+#include "settings.h"
 
 #define MAX_CHANNEL_NAME_CHARS 164
+#define MAX_ROOM_PREFIX_CHARS  64
 #define MAX_SHOWN_BYTES        64 /* of a wrong value, in an error */
 
 void
@@ -55,17 +56,6 @@ check_length(text *value, const char *name, int min, int max)
 						errmsg("invalid %s: \"%s\"", name, shown(value)),
 						errdetail("The %s has %d characters; the limit is %d to %d.", name, chars,
 								  min, max)));
-}
-
-/* The characters that Pusher allows in the name of a channel. */
-bool
-channel_chars_only(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (!((s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= 'a' && s[i] <= 'z') ||
-			  (s[i] >= '0' && s[i] <= '9') || (s[i] != '\0' && strchr("_-=@,.;", s[i]))))
-			return false;
-	return true;
 }
 
 static void
@@ -113,6 +103,14 @@ check_connection_id(text *connection_id)
 	check_length(connection_id, "connection_id", 0, MAX_CONNECTION_ID_CHARS);
 }
 
+/* What a book_id may begin with. */
+void
+check_room_prefix_value(text *room_prefix)
+{
+	check_length(room_prefix, "room_prefix", 0, MAX_ROOM_PREFIX_CHARS);
+	check_channel_chars(room_prefix, "room_prefix");
+}
+
 void
 check_channel_name(text *channel_name)
 {
@@ -145,6 +143,15 @@ check_socket_id(text *socket_id)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid socket_id: \"%s\"", shown(socket_id)),
 			 errdetail("A socket_id is two numbers with a dot between, such as \"1234.5678\".")));
+}
+
+bool
+is_channel_room(text *book_id)
+{
+	const char *s = VARDATA_ANY(book_id);
+	size_t len = VARSIZE_ANY_EXHDR(book_id);
+
+	return len > 0 && s[0] == '@' && memchr(s, ';', len) != NULL;
 }
 
 void
@@ -195,6 +202,14 @@ arg_book_id(FunctionCallInfo fcinfo, int argno)
 	return book_id;
 }
 
+MemberKey
+arg_member(FunctionCallInfo fcinfo)
+{
+	text *user_id = arg_user_id(fcinfo, 0);
+
+	return (MemberKey){.user_id = user_id, .book_id = arg_book_id(fcinfo, 1)};
+}
+
 text *
 arg_connection_id(FunctionCallInfo fcinfo, int argno)
 {
@@ -238,12 +253,69 @@ arg_ttl(FunctionCallInfo fcinfo, int argno)
 	return usec;
 }
 
+static int32
+arg_positive(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	if (PG_GETARG_INT32(argno) < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid %s: %d", name, PG_GETARG_INT32(argno)),
+						errdetail("The limit is 1 or more.")));
+	return PG_GETARG_INT32(argno);
+}
+
+int32
+arg_capacity(FunctionCallInfo fcinfo, int argno)
+{
+	return PG_ARGISNULL(argno) ? 0 : arg_positive(fcinfo, argno, "capacity");
+}
+
+int32
+arg_max(FunctionCallInfo fcinfo, int argno)
+{
+	if (PG_ARGISNULL(argno))
+		null_argument("max");
+	return arg_positive(fcinfo, argno, "max");
+}
+
 TimestampTz
 arg_timestamptz(FunctionCallInfo fcinfo, int argno, const char *name)
 {
 	if (PG_ARGISNULL(argno))
 		null_argument(name);
 	return PG_GETARG_TIMESTAMPTZ(argno);
+}
+
+void
+arg_range(FunctionCallInfo fcinfo, int argno, TimestampTz *since, TimestampTz *until)
+{
+	*since = arg_timestamptz(fcinfo, argno, "since");
+	*until = Min(arg_timestamptz(fcinfo, argno + 1, "until"), presence_now());
+	if (TIMESTAMP_NOT_FINITE(*since) ||
+		(*since<*until && * until - *since> MAX_RANGE_DAYS * USECS_PER_DAY))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid since: \"%s\"", timestamptz_to_str(*since)),
+						errdetail("The limit is %d days before until.", MAX_RANGE_DAYS)));
+}
+
+Datum
+arg_array(FunctionCallInfo fcinfo, int argno, const char *name, int *n)
+{
+	ArrayType *array;
+	int found;
+
+	if (PG_ARGISNULL(argno))
+		null_argument(name);
+	array = PG_GETARG_ARRAYTYPE_P(argno);
+	found = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	if (ARR_NDIM(array) > 1 || (*n >= 0 && found != *n))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s must be an array of one dimension, as long as the ones before it", name)));
+	if (array_contains_nulls(array))
+		null_argument(name);
+	*n = found;
+	return PointerGetDatum(array);
 }
 
 ArrayType *

@@ -14,7 +14,9 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
+#include "chars.h"
 #include "compat.h"
+#include "member_key.h"
 
 #define MAX_USER_ID_CHARS       128
 #define MAX_BOOK_ID_CHARS       150
@@ -22,15 +24,28 @@
 #define MAX_USER_INFO_BYTES     1024 /* compact JSON; Pusher's limit is the same */
 #define MIN_TTL                 (1 * USECS_PER_SEC)
 #define MAX_TTL                 (1 * USECS_PER_DAY)
+#define MAX_RANGE_DAYS          3660 /* of what is told by hours or days */
 
 /* The argument's value, checked; text is detoasted. */
 extern text *arg_text(FunctionCallInfo fcinfo, int argno, const char *name);
 extern text *arg_user_id(FunctionCallInfo fcinfo, int argno);
 extern text *arg_book_id(FunctionCallInfo fcinfo, int argno);
 extern text *arg_connection_id(FunctionCallInfo fcinfo, int argno);
+extern MemberKey arg_member(FunctionCallInfo fcinfo); /* user_id and book_id, the first two */
 extern Jsonb *arg_user_info(FunctionCallInfo fcinfo, int argno); /* NULL allowed */
 extern int64 arg_ttl(FunctionCallInfo fcinfo, int argno);        /* NULL: presence.timeout; µs */
+extern int32 arg_capacity(FunctionCallInfo fcinfo, int argno);   /* NULL: 0, no limit */
 extern TimestampTz arg_timestamptz(FunctionCallInfo fcinfo, int argno, const char *name);
+extern int32 arg_max(FunctionCallInfo fcinfo, int argno);
+
+/* since and until, two arguments: a range that is finite, and not of the future. */
+extern void arg_range(FunctionCallInfo fcinfo, int argno, TimestampTz *since, TimestampTz *until);
+
+/*
+ * An array of any type, of one dimension, without NULLs; of *n elements, unless that is negative,
+ * and then it is how many there are.
+ */
+extern Datum arg_array(FunctionCallInfo fcinfo, int argno, const char *name, int *n);
 
 /* A bigint[] of handles without NULLs, as the array it is. */
 extern ArrayType *arg_handles(FunctionCallInfo fcinfo, int argno, const char *name);
@@ -41,14 +56,18 @@ extern void check_book_id(text *book_id);
 extern void check_connection_id(text *connection_id);
 extern void check_user_info(Jsonb *user_info);
 extern void check_socket_id(text *socket_id);
+extern void check_room_prefix_value(text *room_prefix);
 extern void check_channel_name(text *channel_name);
 
 /* Whether it could be a member's, or a room's. */
 extern bool is_user_id(text *user_id);
 extern bool is_book_id(text *book_id);
 
-/* Whether every byte may stand in a channel's name. */
-extern bool channel_chars_only(const char *s, size_t len);
+/*
+ * Whether it names the room of a Pusher channel that is no book's (@app;name): a room without a
+ * history, into which no channel of a book leads.
+ */
+extern bool is_channel_room(text *book_id);
 
 pg_noreturn extern void null_argument(const char *name);
 

@@ -1,12 +1,17 @@
 /*
  * member.c
- *	  One user in one room: joining and leaving.
+ *	  What a join and a leave do to one member.
  *
- * What makes it atomic: the partial unique index on (user_id, book_id) lets
- * one of any number of concurrent joins insert, and the others wait and
- * find its row; and whoever changes what holds a presence open (a tab more, a
- * tab less, a lease that ended) first locks the row of the presence, so that of two tabs
- * that close at the same instant the second one sees that it is the last.
+ * What makes it atomic: who changes what holds a presence open (a tab more, a tab
+ * less, a lease that ended) locks the member first, so that of two tabs that close at
+ * the same instant the second one sees that it is the last. And the partial unique
+ * index on (user_id, book_id) lets one of any number of joins insert, whoever else writes
+ * into the table.
+ *
+ * What is always true after a commit: a presence is open if and only if something holds it,
+ * and each one has told its listeners once that it began and once that it ended. Rows
+ * that people wrote by hand, or a restart left, break the first; they are adopted, or what
+ * held them is closed, by whoever comes upon them.
  *
  * Called by rooms.c and webhook.c, with the store open.
  */
@@ -14,241 +19,252 @@
 
 #include "member.h"
 
+#include "catalog/pg_database.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 
-#include "events.h"
 #include "limits.h"
-#include "liveness.h"
-#include "presence.h"
+#include "member_state.h"
+#include "presences_write.h"
+#include "settings.h"
 #include "store.h"
 
-void
-member_tell(EventKind kind, const Member *member, const char *reason, TimestampTz at)
-{
-	Event event = {.kind = kind,
-				   .presence_id = member->id,
-				   .user_id = member->user_id,
-				   .book_id = member->book_id,
-				   .user_info = member->user_info,
-				   .is_author = member->is_author,
-				   .reason = reason,
-				   .at = at};
+#define MAX_ATTEMPTS 3 /* to insert a presence that neither is there nor can be inserted */
 
-	event_emit(&event);
-}
-
-/* A presence from the last result. */
-static void
-read_member(text *user_id, text *book_id, Member *member)
-{
-	SPITupleTable *rows = SPI_tuptable;
-
-	member->user_id = user_id;
-	member->book_id = book_id;
-	member->id = DatumGetInt64(store_datum(rows, 0, 0));
-	member->joined_at = DatumGetTimestampTz(store_datum(rows, 0, 1));
-	member->last_active_at = DatumGetTimestampTz(store_datum(rows, 0, 2));
-	member->is_author = DatumGetBool(store_datum(rows, 0, 3));
-	member->user_info = store_jsonb(rows, 0, 4);
-}
-
-/* Locks the open presence, if there is one. */
+/* Ends a presence; false if there is no row of one. */
 static bool
-lock_member(text *user_id, text *book_id, Member *member)
+end(const Ending *ending)
 {
-	Datum values[] = {PointerGetDatum(user_id), PointerGetDatum(book_id)};
+	Presence closed;
 
-	if (store_execute(LOCK_PRESENCE, values, NULL) == 0)
+	if (!presence_close(ending, &closed))
 		return false;
-	read_member(user_id, book_id, member);
+	member_tell(MEMBER_REMOVED, &closed, ending->reason, closed.left_at);
 	return true;
 }
 
-/* Inserts the presence; if the user is a member, locks it and returns false. */
+/* That of one who leaves. closed: what held it. */
 static bool
-insert_member(const JoinRequest *join, TimestampTz now, Member *member)
+end_left(MemberKey member, const Liveness *closed, Moment moment)
 {
-	Datum values[] = {PointerGetDatum(join->user_id), PointerGetDatum(join->book_id),
-					  TimestampTzGetDatum(now), BoolGetDatum(join->is_author && *join->is_author),
-					  PointerGetDatum(join->user_info)};
-
-	if (store_execute(INSERT_PRESENCE, values, join->user_info ? NULL : "    n") == 0)
-		return false;
-	member->id = DatumGetInt64(store_datum(SPI_tuptable, 0, 0));
-	member->user_id = join->user_id;
-	member->book_id = join->book_id;
-	member->joined_at = now;
-	member->last_active_at = now;
-	member->is_author = DatumGetBool(values[3]);
-	member->user_info = join->user_info;
-	return true;
+	return end(&(Ending){.member = member,
+						 .row = closed->presence.row,
+						 .left_at = moment.at,
+						 .last_active_at = moment.at,
+						 .reason = "left"});
 }
 
-/* Ends a presence whose row is locked and whose connections are gone. */
+/* That of one whose leases have all ended, unnoticed. */
 static void
-close_member(const Member *member, TimestampTz left_at, const char *reason,
-			 TimestampTz last_active_at)
+end_ended(MemberKey member, const Liveness *closed, const char *reason, Moment moment)
 {
-	Datum values[] = {PointerGetDatum(member->book_id), Int64GetDatum(member->id),
-					  TimestampTzGetDatum(left_at), CStringGetTextDatum(reason),
-					  TimestampTzGetDatum(last_active_at)};
+	(void) end(&(Ending){.member = member,
+						 .row = closed->presence.row,
+						 .left_at = member_lease_end(closed, moment),
+						 .last_active_at = closed->last_active,
+						 .reason = reason});
+}
 
-	store_execute(CLOSE_PRESENCE, values, NULL);
-	member_tell(MEMBER_REMOVED, member, reason,
-				DatumGetTimestampTz(store_datum(SPI_tuptable, 0, 0)));
+Presence
+member_new_presence(const JoinRequest *join)
+{
+	return (Presence){.member = join->member,
+					  .joined_at = presence_now(),
+					  .last_active_at = presence_now(),
+					  .open = true,
+					  .is_author = join->is_author && *join->is_author,
+					  .user_info = join->user_info};
 }
 
 /*
- * The presence the user has, locked, or the one this call inserts. One whose last
- * lease ended, and which nobody closed yet, is over: it is closed here.
+ * Of those that give a capacity, one at a time joins a room, so that what it counts is still
+ * so when it joins. Held until the end of the transaction.
+ */
+static void
+check_capacity(text *book_id, int32 capacity)
+{
+	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(book_id),
+									  VARSIZE_ANY_EXHDR(book_id), 0);
+	LOCKTAG tag;
+	int32 count;
+
+	if (capacity == 0)
+		return;
+	/* the last number tells it from advisory locks of SQL, which have 1 or 2 there */
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, 3);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	count = member_count(book_id, capacity);
+	if (count >= capacity)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("room \"%s\" is full", text_to_cstring(book_id)),
+						errdetail("It has %d members; the capacity is %d.", count, capacity)));
+}
+
+/*
+ * Whether a locked member has an open presence that goes on. One whose last lease ended, and which
+ * nobody closed yet, is closed here; so is what held one that somebody ended by hand.
  */
 static bool
-find_or_insert_member(const JoinRequest *join, TimestampTz now, Member *member, Liveness *liveness)
+find_lasting(MemberKey member, Moment moment, Presence *presence)
 {
+	Liveness liveness = connections_of(member, moment);
+	bool found = presence_find(member, presence);
+	bool holds = found && liveness.total > 0 && liveness.presence.id == presence->id;
+
+	if (holds && liveness.alive)
+		return true;
+	if (holds)
+	{
+		connections_close(member, NULL, moment);
+		end_ended(member, &liveness, member_reason(&liveness), moment);
+		return false;
+	}
+	if (liveness.total > 0)
+		connections_close(member, NULL, moment);
+	return found;
+}
+
+/* The presence the user has, or the one this call inserts (true). */
+static bool
+find_or_insert(const JoinRequest *join, text *reserve, Presence *presence)
+{
+	Moment moment = moment_now();
+	bool checked = false;
+	int attempts = 0;
+
 	for (;;)
 	{
-		if (insert_member(join, now, member))
+		LockResult lock = connections_lock(join->member, reserve, true);
+
+		reserve = NULL;
+		if ((lock == LOCK_HELD || attempts > 0) && find_lasting(join->member, moment, presence))
+			return false;
+		if (!checked)
+			check_capacity(join->member.book_id, join->capacity);
+		checked = true;
+		*presence = member_new_presence(join);
+		if (presence_insert(presence))
 		{
-			member_tell(MEMBER_ADDED, member, NULL, now);
+			member_tell(MEMBER_ADDED, presence, NULL, presence->joined_at);
 			return true;
 		}
+		if (++attempts == MAX_ATTEMPTS)
+			store_broken("A row is missing.");
+		if (!presence_find(join->member, presence))
+			presences_advance_ids();
 		CHECK_FOR_INTERRUPTS();
-		if (!lock_member(join->user_id, join->book_id, member))
-			elog(ERROR, "the presence that an insert found is not there");
-		*liveness = liveness_of(join->user_id, join->book_id, now);
-		if (liveness->rows == 0 || liveness->lease_end > now)
-			return false;
-		liveness_disconnect(join->user_id, join->book_id, NULL, now);
-		close_member(member, liveness->lease_end, liveness->reason, liveness->last_active);
 	}
 }
 
-bool
-member_has_user_info(const Member *member, Jsonb *user_info)
+static bool
+has_user_info(const Presence *presence, Jsonb *user_info)
 {
-	return member->user_info &&
-		   compareJsonbContainers(&member->user_info->root, &user_info->root) == 0;
+	return presence->user_info &&
+		   compareJsonbContainers(&presence->user_info->root, &user_info->root) == 0;
 }
 
 /* What a further join says of the member, if it differs. */
 static void
-update_member(const JoinRequest *join, Member *member, TimestampTz now)
+update_member(const JoinRequest *join, Presence *presence)
 {
-	bool info_changes = join->user_info && !member_has_user_info(member, join->user_info);
-	bool author_changes = join->is_author && *join->is_author != member->is_author;
-	Datum values[4];
+	bool info_changes = join->user_info && !has_user_info(presence, join->user_info);
+	bool author_changes = join->is_author && *join->is_author != presence->is_author;
 
-	if (!info_changes && !author_changes)
+	if (join->keep_info || (!info_changes && !author_changes))
 		return;
 	if (info_changes)
-		member->user_info = join->user_info;
+		presence->user_info = join->user_info;
 	if (author_changes)
-		member->is_author = *join->is_author;
-
-	values[0] = PointerGetDatum(member->book_id);
-	values[1] = Int64GetDatum(member->id);
-	values[2] = BoolGetDatum(member->is_author);
-	values[3] = PointerGetDatum(member->user_info);
-	store_execute(UPDATE_MEMBER, values, member->user_info ? NULL : "   n");
-	member_tell(MEMBER_UPDATED, member, NULL, now);
+		presence->is_author = *join->is_author;
+	presence_update(presence);
+	member_tell(MEMBER_UPDATED, presence, NULL, presence_now());
 }
 
 Joined
-member_join(const JoinRequest *join, TimestampTz now)
+member_join(const JoinRequest *join)
 {
-	Joined joined;
-	Liveness liveness;
+	Joined joined = {0};
 
-	joined.added = find_or_insert_member(join, now, &joined.member, &liveness);
+	joined.added = find_or_insert(join, join->connection_id, &joined.presence);
 	if (!joined.added)
 	{
-		update_member(join, &joined.member, now);
-		if (liveness.rows > liveness.connections)
-			liveness_drop_stand_ins(join->user_id, join->book_id);
-		joined.member.last_active_at = Max(joined.member.last_active_at, now);
+		update_member(join, &joined.presence);
+		connections_close_stand_ins(join->member);
+		joined.presence.last_active_at = Max(joined.presence.last_active_at, presence_now());
 	}
-	joined.connection = liveness_connect(join->user_id, join->book_id, join->connection_id,
-										 joined.member.id, join->ttl, now, NULL);
+	joined.connection = connections_open(join->member, join->connection_id,
+										 presence_held(&joined.presence), join->ttl, NO_STAND_IN);
 	return joined;
 }
 
 /* Pusher says when it ends; a day bounds a message that never comes. */
 bool
-member_join_unheard(text *user_id, text *book_id, Jsonb *user_info, TimestampTz now)
+member_join_unheard(MemberKey member, Jsonb *user_info)
 {
-	JoinRequest join = {
-		.user_id = user_id, .book_id = book_id, .user_info = user_info, .ttl = MAX_TTL};
-	Member member;
-	Liveness liveness;
+	text *nobody = cstring_to_text("");
+	JoinRequest join = {.member = member, .user_info = user_info, .ttl = MAX_TTL};
+	Presence presence;
 
-	if (!find_or_insert_member(&join, now, &member, &liveness))
+	if (!find_or_insert(&join, nobody, &presence))
 		return false;
-	liveness_connect(user_id, book_id, cstring_to_text(""), member.id, join.ttl, now, "timeout");
+	connections_open(member, nobody, presence_held(&presence), join.ttl, STAND_IN_TIMEOUT);
 	return true;
 }
 
-/*
- * All connections go: the presence is closed at once, which locks it as well. If its lease
- * had ended before, unnoticed, it was no member's leave.
- */
+/* If his leases had all ended before, unnoticed, it is no member's leave. */
 static bool
-leave_with_all(text *user_id, text *book_id, TimestampTz now)
+leave_with_all(MemberKey member, Moment moment)
 {
-	Datum values[] = {PointerGetDatum(user_id), PointerGetDatum(book_id), TimestampTzGetDatum(now)};
-	Member member;
-	Liveness dropped;
-	TimestampTz left_at;
+	Liveness closed = connections_close(member, NULL, moment);
 
-	if (store_execute(LEAVE, values, NULL) == 0)
-		return false;
-	read_member(user_id, book_id, &member);
-	left_at = DatumGetTimestampTz(store_datum(SPI_tuptable, 0, 5));
-	dropped = liveness_disconnect(user_id, book_id, NULL, now);
-	if (dropped.rows > 0 && dropped.lease_end <= now)
+	if (closed.total > 0 && !closed.alive)
 	{
-		close_member(&member, dropped.lease_end, "timeout", dropped.last_active);
+		end_ended(member, &closed, "timeout", moment);
 		return false;
 	}
-	member_tell(MEMBER_REMOVED, &member, "left", left_at);
-	return true;
+	return end_left(member, &closed, moment);
 }
 
 /* One connection goes, and the member with the last one that is alive. */
 static bool
-leave_with_one(text *user_id, text *book_id, text *connection_id, TimestampTz now)
+leave_with_one(MemberKey member, text *connection_id, Moment moment)
 {
-	Member member;
-	Liveness dropped;
+	Liveness closed = connections_close(member, connection_id, moment);
 	Liveness left;
 
-	if (!lock_member(user_id, book_id, &member))
-		return false;
-	dropped = liveness_disconnect(user_id, book_id, connection_id, now);
-	if (dropped.rows == 0)
+	if (closed.total == 0)
 		return false; /* not one of its connections */
-	left = liveness_of(user_id, book_id, now);
+	left = connections_of(member, moment);
 	if (left.live > 0)
 		return false;
-	if (left.rows > 0)
+	if (left.total > 0)
 	{
-		left = liveness_disconnect(user_id, book_id, NULL, now);
-		dropped.lease_end = Max(dropped.lease_end, left.lease_end);
-		dropped.last_active = Max(dropped.last_active, left.last_active);
+		left = connections_close(member, NULL, moment);
+		closed.lease_end = Max(closed.lease_end, left.lease_end);
+		closed.last_active = Max(closed.last_active, left.last_active);
+		closed.alive |= left.alive;
 	}
-	if (dropped.lease_end <= now)
+	if (!closed.alive)
 	{
-		close_member(&member, dropped.lease_end, "timeout", dropped.last_active);
+		end_ended(member, &closed, "timeout", moment);
 		return false;
 	}
-	close_member(&member, now, "left", now);
-	return true;
+	return end_left(member, &closed, moment);
 }
 
 bool
-member_leave(text *user_id, text *book_id, text *connection_id, TimestampTz now)
+member_leave(MemberKey member, text *connection_id)
 {
-	if (connection_id)
-		return leave_with_one(user_id, book_id, connection_id, now);
-	return leave_with_all(user_id, book_id, now);
+	Presence presence;
+
+	/* one who is not there is not locked: nothing would say so when he is not any more */
+	if (connections_of(member, moment_now()).total == 0 && !presence_find(member, &presence))
+		return false;
+	if (connections_lock(member, NULL, true) == LOCK_VACANT && !presence_find(member, &presence))
+		return false;
+	return connection_id ? leave_with_one(member, connection_id, moment_now())
+						 : leave_with_all(member, moment_now());
 }

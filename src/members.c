@@ -1,300 +1,356 @@
 /*
  * members.c
- *	  Many presences at once, a handful of statements in all.
+ *	  Many members at once: joins, closed sockets, ended leases, emptied rooms, forgotten users.
  *
- * The same order as for one (member.c): lock the presences, drop the connections,
- * and, with a new snapshot, end the presences that have none left.
+ * The same as for one (member.c): lock the members, in the order of book_id and user_id so that
+ * two calls can't wait for each other, change what holds them, and write the rows of a call
+ * together. A join that is not plain (who is there already, or comes twice) is
+ * done by itself.
  *
- * Called by rooms.c, upkeep.c, webhook.c and worker.c, with the store open.
+ * Called by rooms.c, upkeep.c, webhook.c and the worker, with the store open.
  */
 #include "postgres.h"
 
 #include "members.h"
 
+#include "catalog/pg_collation.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/varlena.h"
 
-#include "events.h"
-#include "liveness.h"
 #include "member.h"
-#include "presence.h"
+#include "member_state.h"
+#include "presences_write.h"
+#include "settings.h"
 #include "store.h"
 
-/* Presences, from the columns (book_id, user_id, id) of the last result. */
-typedef struct Keys
+static int
+compare_text(text *a, text *b)
+{
+	return varstr_cmp(VARDATA_ANY(a), VARSIZE_ANY_EXHDR(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b),
+					  C_COLLATION_OID);
+}
+
+static int
+compare_members(const MemberKey *a, const MemberKey *b)
+{
+	int by_book = compare_text(a->book_id, b->book_id);
+
+	return by_book ? by_book : compare_text(a->user_id, b->user_id);
+}
+
+/* All presences that were closed tell so. */
+static int
+tell_removed(const Presences *closed)
+{
+	for (int i = 0; i < closed->n; i++)
+		member_tell(MEMBER_REMOVED, &closed->list[i], closed->list[i].leave_reason,
+					closed->list[i].left_at);
+	return closed->n;
+}
+
+/* Joins, by room, user, and as given. */
+static int
+compare_joins(const void *a, const void *b, void *arg)
+{
+	const JoinRequest *joins = arg;
+	int i = *(const int *) a;
+	int j = *(const int *) b;
+	int by_member = compare_members(&joins[i].member, &joins[j].member);
+
+	return by_member ? by_member : i - j;
+}
+
+static int *
+sort_joins(const JoinRequest *joins, int n)
+{
+	int *order = palloc(sizeof(int) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		order[i] = i;
+	qsort_arg(order, n, sizeof(int), compare_joins, unconstify(JoinRequest *, joins));
+	return order;
+}
+
+/* The first joins of members who are not there yet. */
+typedef struct NewMembers
 {
 	int n;
-	Datum book_ids;     /* text[] */
-	Datum user_ids;     /* text[] */
-	Datum presence_ids; /* bigint[] */
-} Keys;
+	int *joins;
+	Presence *presences;
+	bool *inserted;
+} NewMembers;
 
-/* A column of the last result. */
-static Datum *
-result_column(uint64 nrows, int column)
+/* Locks all members; who is busy, and is to be skipped, is marked in all his joins. */
+static NewMembers
+lock_members(const JoinRequest *joins, const int *order, int n, bool skip_locked, Joined *joined)
 {
-	Datum *values = palloc(sizeof(Datum) * Max(nrows, 1));
+	NewMembers new = {.joins = palloc(sizeof(int) * Max(n, 1)),
+					  .presences = palloc(sizeof(Presence) * Max(n, 1)),
+					  .inserted = palloc(sizeof(bool) * Max(n, 1))};
 
-	for (uint64 i = 0; i < nrows; i++)
-		values[i] = store_datum(SPI_tuptable, i, column);
-	return values;
-}
-
-static Keys
-result_keys(uint64 nrows)
-{
-	Keys keys = {.n = (int) nrows};
-
-	keys.book_ids = store_text_array(result_column(nrows, 0), keys.n);
-	keys.user_ids = store_text_array(result_column(nrows, 1), keys.n);
-	keys.presence_ids = store_bigint_array(result_column(nrows, 2), keys.n);
-	return keys;
-}
-
-/*
- * Tells of the presences in the last result: those that were closed, with what
- * the row says; of those that were deleted, the ones still open.
- */
-static int
-tell_removed(uint64 nrows, bool deleted, TimestampTz now)
-{
-	SPITupleTable *rows = SPI_tuptable;
-	int told = 0;
-
-	for (uint64 i = 0; i < nrows; i++)
+	for (int i = 0; i < n; i++)
 	{
-		bool open;
-		Datum left_at = store_value(rows, i, 5, &open);
-		Member member = {.book_id = DatumGetTextPP(store_datum(rows, i, 0)),
-						 .user_id = DatumGetTextPP(store_datum(rows, i, 1)),
-						 .id = DatumGetInt64(store_datum(rows, i, 2)),
-						 .user_info = store_jsonb(rows, i, 3),
-						 .is_author = DatumGetBool(store_datum(rows, i, 4))};
+		const JoinRequest *join = &joins[order[i]];
+		LockResult lock;
 
-		if (deleted && !open)
+		CHECK_FOR_INTERRUPTS();
+		if (i > 0 && compare_members(&joins[order[i - 1]].member, &join->member) == 0)
+		{
+			joined[order[i]].busy = joined[order[i - 1]].busy;
 			continue;
-		if (deleted)
-			member_tell(MEMBER_REMOVED, &member, "removed", now);
-		else
-			member_tell(MEMBER_REMOVED, &member, TextDatumGetCString(store_datum(rows, i, 6)),
-						DatumGetTimestampTz(left_at));
-		told++;
+		}
+		lock = connections_lock(join->member, join->connection_id, !skip_locked);
+		joined[order[i]].busy = lock == LOCK_BUSY;
+		if (lock != LOCK_VACANT)
+			continue;
+		new.joins[new.n] = order[i];
+		new.presences[new.n++] = member_new_presence(join);
 	}
-	return told;
-}
-
-static int
-close_unconnected(const Keys *keys, Datum *left_at, Datum *reason, Datum *last_active,
-				  TimestampTz now)
-{
-	Datum values[] = {keys->book_ids,
-					  keys->user_ids,
-					  keys->presence_ids,
-					  store_timestamptz_array(left_at, keys->n),
-					  store_text_array(reason, keys->n),
-					  store_timestamptz_array(last_active, keys->n)};
-
-	return tell_removed(store_execute(CLOSE_UNCONNECTED, values, NULL), false, now);
+	return new;
 }
 
 static void
-disconnect(const Keys *keys)
+open_new(const JoinRequest *join, const Presence *presence, Joined *joined)
 {
-	Datum values[] = {keys->book_ids, keys->user_ids, keys->presence_ids};
+	member_tell(MEMBER_ADDED, presence, NULL, presence->joined_at);
+	*joined =
+		(Joined){.presence = *presence,
+				 .connection = connections_open(join->member, join->connection_id,
+												presence_held(presence), join->ttl, NO_STAND_IN),
+				 .added = true};
+}
 
-	liveness_closed(store_execute(DISCONNECT_PRESENCES, values, NULL), 0);
+void
+members_join(const JoinRequest *joins, int n, bool skip_locked, Joined *joined)
+{
+	int *order = sort_joins(joins, n);
+	NewMembers new;
+
+	memset(joined, 0, sizeof(Joined) * n);
+	new = lock_members(joins, order, n, skip_locked, joined);
+	presences_insert(new.presences, new.n, new.inserted);
+	for (int i = 0; i < new.n; i++)
+		if (new.inserted[i])
+			open_new(&joins[new.joins[i]], &new.presences[i], &joined[new.joins[i]]);
+	for (int i = 0; i < n; i++)
+		if (!joined[order[i]].added && !joined[order[i]].busy)
+			joined[order[i]] = member_join(&joins[order[i]]);
+}
+
+static int
+compare_connections(const void *a, const void *b)
+{
+	return compare_members(&((const Connection *) a)->member, &((const Connection *) b)->member);
+}
+
+/* What is left of a member's connections after some were closed; true if that is nobody. */
+static bool
+has_ended(const Liveness *closed, MemberKey member, Moment moment, Ending *ending)
+{
+	Liveness left = connections_of(member, moment);
+
+	if (closed->total == 0 || left.alive)
+		return false;
+	if (left.total > 0)
+		connections_close(member, NULL, moment);
+	*ending = (Ending){.member = member,
+					   .row = closed->presence.row,
+					   .left_at = moment.at,
+					   .last_active_at = moment.at,
+					   .reason = "left"};
+	if (!closed->alive)
+	{
+		ending->left_at = member_lease_end(closed, moment);
+		ending->last_active_at = closed->last_active;
+		ending->reason = member_reason(closed);
+	}
+	return true;
+}
+
+/* Closes the connections of one member, from..to-1, and says whether he goes with them. */
+static bool
+drop_some(const Connection *connections, int from, int to, int64 linger, Ending *ending)
+{
+	MemberKey member = connections[from].member;
+	Moment moment = moment_now();
+	Liveness before;
+	bool dropped = false;
+
+	(void) connections_lock(member, NULL, true);
+	before = connections_of(member, moment);
+	for (int i = from; i < to; i++)
+		dropped |= connections_drop(&connections[i], linger);
+	if (!dropped)
+		return false;
+	return has_ended(&before, member, moment, ending);
 }
 
 int
-members_empty_room(text *book_id, TimestampTz now)
+members_drop(ArrayType *handles)
 {
-	Datum values[] = {PointerGetDatum(book_id), TimestampTzGetDatum(now)};
-	uint64 nrows;
-	Keys keys;
-	int removed;
+	int64 linger = (int64) presence_linger * 1000;
+	int n;
+	Connection *connections = connections_by_handles(handles, &n);
+	Ending *endings = palloc(sizeof(Ending) * Max(n, 1));
+	int nendings = 0;
+	Presences closed;
 
-	store_execute(LOCK_ROOM, values, NULL);
-	nrows = store_execute(EMPTY_ROOM, values, NULL);
-	keys = result_keys(nrows);
-	removed = tell_removed(nrows, false, now);
-	if (removed > 0)
-		disconnect(&keys);
-	return removed;
+	qsort(connections, n, sizeof(Connection), compare_connections);
+	for (int from = 0, to; from < n; from = to)
+	{
+		for (to = from + 1;
+			 to < n && compare_connections(&connections[from], &connections[to]) == 0; to++)
+			;
+		if (drop_some(connections, from, to, linger, &endings[nendings]))
+			nendings++;
+	}
+	if (nendings == 0)
+		return 0;
+	closed = presences_close(endings, nendings, false);
+	return tell_removed(&closed);
 }
 
-/*
- * The past first, and only then the locks on what is open: a join that found a
- * presence closed under it holds a lock on its row, and may wait for the next one's.
- */
+static int
+compare_presences(const void *a, const void *b)
+{
+	return compare_members(&((const Presence *) a)->member, &((const Presence *) b)->member);
+}
+
+/* In their order. */
+static void
+lock_all(const Presences *presences)
+{
+	qsort(presences->list, presences->n, sizeof(Presence), compare_presences);
+	for (int i = 0; i < presences->n; i++)
+		(void) connections_lock(presences->list[i].member, NULL, true);
+}
+
+int
+members_empty_room(text *book_id)
+{
+	Moment moment = moment_now();
+	Presences presences = presences_of_room(book_id, true);
+	Ending *endings = palloc(sizeof(Ending) * Max(presences.n, 1));
+	Presences closed;
+
+	lock_all(&presences);
+	for (int i = 0; i < presences.n; i++)
+	{
+		MemberKey member = presences.list[i].member;
+
+		(void) connections_close(member, NULL, moment);
+		endings[i] = (Ending){
+			.member = member, .left_at = moment.at, .last_active_at = moment.at, .reason = "left"};
+	}
+	closed = presences_close(endings, presences.n, false);
+	return tell_removed(&closed);
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	return compare_members(a, b);
+}
+
+/* Whose row somebody holds locked stays, and is looked at again. */
+static void
+keep_unclosed(const Ending *endings, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Presence presence;
+
+		if (presence_find(endings[i].member, &presence))
+			connections_adopt(endings[i].member, presence_held(&presence), USECS_PER_SEC);
+	}
+}
+
+int
+members_expire(MemberKey *members, int n, Moment moment)
+{
+	Ending *endings = palloc(sizeof(Ending) * Max(n, 1));
+	int nendings = 0;
+	Presences closed;
+
+	qsort(members, n, sizeof(MemberKey), compare_keys);
+	for (int i = 0; i < n; i++)
+	{
+		Liveness ended;
+
+		if (i > 0 && compare_members(&members[i - 1], &members[i]) == 0)
+			continue;
+		if (connections_lock(members[i], NULL, false) == LOCK_BUSY)
+			continue;
+		ended = connections_close_ended(members[i], moment);
+		if (has_ended(&ended, members[i], moment, &endings[nendings]))
+			nendings++;
+	}
+	if (nendings == 0)
+		return 0;
+	closed = presences_close(endings, nendings, true);
+	(void) tell_removed(&closed);
+	if (closed.n < nendings)
+		keep_unclosed(endings, nendings);
+	return closed.n;
+}
+
+bool
+members_adopt(MemberKey *after, int limit, int64 lease)
+{
+	Presences presences = presences_after(*after, limit);
+
+	for (int i = 0; i < presences.n; i++)
+	{
+		MemberKey member = presences.list[i].member;
+		Presence presence;
+
+		if (connections_of(member, moment_now()).total == 0 &&
+			connections_lock(member, NULL, false) != LOCK_BUSY &&
+			connections_of(member, moment_now()).total == 0 && presence_find(member, &presence))
+			connections_adopt(member, presence_held(&presence), lease);
+	}
+	if (presences.n > 0)
+		*after = presences.list[presences.n - 1].member;
+	return presences.n < limit;
+}
+
+/* Of presences that were deleted. */
+static void
+tell_forgotten(const Presences *forgotten)
+{
+	for (int i = 0; i < forgotten->n; i++)
+	{
+		MemberKey member = forgotten->list[i].member;
+
+		(void) connections_lock(member, NULL, true);
+		(void) connections_close(member, NULL, moment_now());
+		member_tell(MEMBER_REMOVED, &forgotten->list[i], "removed", presence_now());
+	}
+}
+
+typedef Presences (*ForgetFunction)(text *id, int64 *forgotten);
+
+/* open: those to be locked before; who came since is locked when he is told of. */
 static int64
-forget(StatementId past, StatementId lock, StatementId all, text *id, TimestampTz now)
+forget(Presences open, ForgetFunction function, text *id)
 {
-	Datum values[] = {PointerGetDatum(id)};
-	uint64 forgotten = store_execute(past, values, NULL);
-	uint64 nrows;
-	Keys keys;
+	int64 forgotten;
 
-	store_execute(lock, values, NULL);
-	nrows = store_execute(all, values, NULL);
-	keys = result_keys(nrows);
-	if (tell_removed(nrows, true, now) > 0)
-		disconnect(&keys);
-	return (int64) (forgotten + nrows);
+	lock_all(&open);
+	open = function(id, &forgotten);
+	tell_forgotten(&open);
+	return forgotten;
 }
 
 int64
-members_forget_user(text *user_id, TimestampTz now)
+members_forget_user(text *user_id)
 {
-	return forget(FORGET_USER_PAST, LOCK_USER, FORGET_USER, user_id, now);
+	return forget(presences_of_user(user_id, true), presences_forget_user, user_id);
 }
 
 int64
-members_forget_book(text *book_id, TimestampTz now)
+members_forget_book(text *book_id)
 {
-	return forget(FORGET_BOOK_PAST, LOCK_ROOM, FORGET_BOOK, book_id, now);
-}
-
-/* The connections of the last result wait for those that close them to come back. */
-static void
-linger(uint64 nrows, TimestampTz until)
-{
-	for (uint64 i = 0; i < nrows; i++)
-		event_change_beat(&(BeatChange){.kind = BEAT_LINGER,
-										.handle = DatumGetInt64(store_datum(SPI_tuptable, i, 0)),
-										.expires = until});
-	event_wake_worker_at(until);
-}
-
-int
-members_drop(ArrayType *handles, TimestampTz now)
-{
-	Datum values[] = {PointerGetDatum(handles), TimestampTzGetDatum(now),
-					  liveness_interval((int64) presence_linger * 1000)};
-	uint64 nrows = store_execute(LOCK_BY_HANDLE, values, NULL);
-	Keys keys = result_keys(nrows);
-	Datum *left_at;
-	Datum *reason;
-
-	if (nrows == 0)
-		return 0;
-	if (presence_linger > 0)
-	{
-		linger(store_execute(LINGER_HANDLES, values, NULL), now + (int64) presence_linger * 1000);
-		return 0;
-	}
-
-	liveness_closed(store_execute(DROP_HANDLES, values, NULL), 0);
-	left_at = palloc(sizeof(Datum) * nrows);
-	reason = palloc(sizeof(Datum) * nrows);
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		left_at[i] = TimestampTzGetDatum(now);
-		reason[i] = CStringGetTextDatum("left");
-	}
-	return close_unconnected(&keys, left_at, reason, left_at, now);
-}
-
-/* A connection whose lease is over. */
-typedef struct Expired
-{
-	int64 handle;
-	int64 presence_id;
-	Datum book_id;
-	Datum user_id;
-	Datum reason;
-	TimestampTz lease_end;
-	TimestampTz last_active;
-} Expired;
-
-/* By presence, the last lease first. */
-static int
-compare_expired(const void *a, const void *b)
-{
-	const Expired *x = a;
-	const Expired *y = b;
-
-	if (x->presence_id != y->presence_id)
-		return x->presence_id < y->presence_id ? -1 : 1;
-	return x->lease_end > y->lease_end ? -1 : x->lease_end < y->lease_end;
-}
-
-/* Of the connections that were locked, those whose lease is over also by what memory knows. */
-static Expired *
-find_expired(uint64 nrows, TimestampTz at, int *n)
-{
-	SPITupleTable *rows = SPI_tuptable;
-	Expired *expired = palloc(sizeof(Expired) * Max(nrows, 1));
-
-	*n = 0;
-	for (uint64 i = 0; i < nrows; i++)
-	{
-		Liveness liveness = liveness_of_rows(rows, 3, i, i + 1, at);
-
-		if (liveness.lease_end > at)
-			continue;
-		expired[(*n)++] = (Expired){.book_id = store_datum(rows, i, 0),
-									.user_id = store_datum(rows, i, 1),
-									.presence_id = DatumGetInt64(store_datum(rows, i, 2)),
-									.handle = DatumGetInt64(store_datum(rows, i, 6)),
-									.lease_end = liveness.lease_end,
-									.last_active = liveness.last_active,
-									.reason = CStringGetTextDatum(liveness.reason)};
-	}
-	qsort(expired, *n, sizeof(Expired), compare_expired);
-	return expired;
-}
-
-static void
-drop_expired(const Expired *expired, int n)
-{
-	Datum *handles = palloc(sizeof(Datum) * n);
-	Datum values[1];
-
-	for (int i = 0; i < n; i++)
-		handles[i] = Int64GetDatum(expired[i].handle);
-	values[0] = store_bigint_array(handles, n);
-	liveness_closed(store_execute(DROP_LOCKED, values, NULL), 0);
-}
-
-/* Ends the presences of connections that were dropped, if they have no other. */
-static int
-close_expired(const Expired *expired, int n, TimestampTz at)
-{
-	Keys keys = {0};
-	Datum *columns[6];
-
-	for (int c = 0; c < 6; c++)
-		columns[c] = palloc(sizeof(Datum) * n);
-	for (int i = 0; i < n; i++)
-	{
-		if (i > 0 && expired[i].presence_id == expired[i - 1].presence_id)
-			continue;
-		columns[0][keys.n] = expired[i].book_id;
-		columns[1][keys.n] = expired[i].user_id;
-		columns[2][keys.n] = Int64GetDatum(expired[i].presence_id);
-		columns[3][keys.n] = TimestampTzGetDatum(expired[i].lease_end);
-		columns[4][keys.n] = expired[i].reason;
-		columns[5][keys.n++] = TimestampTzGetDatum(expired[i].last_active);
-	}
-	keys.book_ids = store_text_array(columns[0], keys.n);
-	keys.user_ids = store_text_array(columns[1], keys.n);
-	keys.presence_ids = store_bigint_array(columns[2], keys.n);
-	return close_unconnected(&keys, columns[3], columns[4], columns[5], at);
-}
-
-int
-members_expire(TimestampTz at, ArrayType *handles, int *dropped)
-{
-	Datum lock[] = {TimestampTzGetDatum(at), liveness_leases_from(), PointerGetDatum(handles)};
-	uint64 nrows = store_execute(handles ? LOCK_EXPIRED_HANDLES : LOCK_EXPIRED, lock, NULL);
-	Expired *expired = find_expired(nrows, at, dropped);
-
-	if (*dropped > 0)
-	{
-		drop_expired(expired, *dropped);
-		return close_expired(expired, *dropped, at);
-	}
-	/* of presences that somebody ended by hand */
-	if (handles == NULL)
-		liveness_closed(store_execute(DROP_STRAYS, lock, NULL), 0);
-	return 0;
+	return forget(presences_of_room(book_id, true), presences_forget_book, book_id);
 }

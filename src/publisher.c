@@ -4,167 +4,85 @@
  *
  * A transaction that notifies holds a lock of the whole cluster from before
  * the flush of its commit until after (PreCommit_Notify). This one has nothing to flush, and
- * carries the events of many.
+ * carries the events of many. What the worker itself has done, without a wait for the disk, is
+ * flushed before: nobody hears of what a crash could undo.
  *
- * The waiting list has the order of the ring. Which of its transactions are
- * committed is asked of one snapshot, taken after the ring was drained: if it
- * has a transaction, it has all that one depends on, so that events may pass
- * those of transactions that still run without ever being out of order.
+ * Which transactions are committed is asked of one snapshot: if it has a transaction, it has
+ * all that one depends on, so that events may pass those of transactions that still run
+ * without ever being out of order.
  */
 #include "postgres.h"
 
 #include "publisher.h"
 
-#include "access/transam.h"
 #include "access/xact.h"
-#include "commands/async.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "utils/memutils.h"
+#include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 
-#include "events.h"
-#include "presence.h"
+#include "notify.h"
+#include "settings.h"
 #include "queue.h"
+#include "transaction.h"
 
 #define MAX_BATCH 1000 /* events a transaction */
 
-static MemoryContext publisher_context = NULL;
-static dlist_head waiting;
-
-bool
-publisher_is_me(void)
-{
-	return publisher_context != NULL;
-}
-
-static void
-drain(DatabaseSlot *slot)
-{
-	MemoryContext old = MemoryContextSwitchTo(publisher_context);
-
-	queue_drain(slot, &waiting);
-	MemoryContextSwitchTo(old);
-}
-
-void
-publisher_start(DatabaseSlot *slot)
-{
-	publisher_context =
-		AllocSetContextCreate(TopMemoryContext, "presence events", ALLOCSET_DEFAULT_SIZES);
-	dlist_init(&waiting);
-	if (pg_atomic_exchange_u64(&slot->unpublished, 0) > 0)
-		pg_atomic_fetch_add_u64(&slot->resyncs_wanted, 1);
-	queue_open(slot);
-}
-
-void
-publisher_take(DatabaseSlot *slot, dlist_head *events)
-{
-	MemoryContext old;
-	dlist_mutable_iter iter;
-
-	/* what this transaction depends on is in the ring */
-	drain(slot);
-	old = MemoryContextSwitchTo(publisher_context);
-	dlist_foreach_modify (iter, events)
-	{
-		QueuedEvent *event = dlist_container(QueuedEvent, node, iter.cur);
-		QueuedEvent *mine = palloc(sizeof(QueuedEvent));
-
-		mine->xid = GetTopTransactionId();
-		mine->channel = pstrdup(event->channel);
-		mine->name = pstrdup(event->name);
-		mine->rest = pstrdup(event->rest);
-		dlist_push_tail(&waiting, &mine->node);
-		pg_atomic_fetch_add_u64(&slot->unpublished, 1);
-	}
-	MemoryContextSwitchTo(old);
-}
-
-static void
-forget_event(DatabaseSlot *slot, QueuedEvent *event)
-{
-	dlist_delete(&event->node);
-	pfree(event->channel);
-	pfree(event->name);
-	pfree(event->rest);
-	pfree(event);
-	pg_atomic_fetch_sub_u64(&slot->unpublished, 1);
-}
-
 /*
- * One transaction of up to MAX_BATCH events. The events leave the list after its
- * commit: if it fails, the worker ends, and the next one sends a resync.
+ * One transaction of up to MAX_BATCH events. They leave the queue after its commit.
  *
  * A resync comes after all events that may be older than what was dropped: who reads the
  * rooms at it must not be told afterwards of a member whose leave was dropped.
+ *
+ * A NOTIFY that finds its queue full does not look whether there is room again; asking for the
+ * queue's usage does.
  */
-static bool
-publish_batch(DatabaseSlot *slot, uint64 resyncs)
+static int
+publish_batch(DatabaseSlot *slot, uint64 resyncs, bool *more)
 {
-	uint64 seq;
-	uint64 first;
-	bool more = false;
-	dlist_head sent;
-	dlist_mutable_iter iter;
-	Snapshot snapshot;
+	static QueuedEvent events[MAX_BATCH];
+	static bool failed = false; /* the last one; NOTIFY's queue may have been full */
+	bool resync;
+	int n;
 
-	dlist_init(&sent);
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	event_lock_seq();
-	seq = first = pg_atomic_read_u64(&slot->seq);
-	snapshot = GetTransactionSnapshot();
-	dlist_foreach_modify (iter, &waiting)
-	{
-		QueuedEvent *event = dlist_container(QueuedEvent, node, iter.cur);
-
-		if (seq - first >= MAX_BATCH)
-		{
-			more = true;
-			break;
-		}
-		if (XidInMVCCSnapshot(event->xid, snapshot))
-			continue;
-		if (TransactionIdDidCommit(event->xid))
-		{
-			event_notify(event, ++seq);
-			dlist_delete(&event->node);
-			dlist_push_tail(&sent, &event->node);
-		}
-		else
-			forget_event(slot, event);
-	}
-	if (!more && resyncs != slot->resyncs_sent)
-		Async_Notify(presence_channel,
-					 psprintf("{\"event\":\"resync\",\"seq\":" UINT64_FORMAT "}", ++seq));
-	pg_atomic_write_u64(&slot->seq, seq);
+	if (failed)
+		(void) DirectFunctionCall1(pg_notification_queue_usage, 0);
+	failed = true;
+	notify_load_key(false);
+	notify_lock_seq();
+	n = queue_peek(slot, GetTransactionSnapshot(), events, MAX_BATCH, more);
+	resync = !*more && resyncs != pg_atomic_read_u64(&slot->resyncs_sent);
+	for (int i = 0; i < n; i++)
+		notify_send(events[i].channel, events[i].name, pg_atomic_add_fetch_u64(&slot->seq, 1),
+					events[i].rest);
+	if (resync)
+		notify_send(presence_channel, "resync", pg_atomic_add_fetch_u64(&slot->seq, 1), "");
 	CommitTransactionCommand();
-
-	if (!more)
-		slot->resyncs_sent = resyncs;
-	dlist_foreach_modify (iter, &sent)
-		forget_event(slot, dlist_container(QueuedEvent, node, iter.cur));
-	return more;
+	failed = false;
+	queue_remove(slot, events, n);
+	if (resync)
+		pg_atomic_write_u64(&slot->resyncs_sent, resyncs);
+	return n + resync;
 }
 
-bool
+int
 publisher_run(DatabaseSlot *slot)
 {
 	uint64 resyncs = pg_atomic_read_u64(&slot->resyncs_wanted);
+	int published = 0;
 	bool more;
 
 	pg_atomic_write_u32(&slot->publish, 0);
 	pg_memory_barrier();
-	drain(slot);
-	more = !dlist_is_empty(&waiting) || resyncs != slot->resyncs_sent;
-	if (!more)
-		return false;
+	more =
+		pg_atomic_read_u64(&slot->queued) > 0 || resyncs != pg_atomic_read_u64(&slot->resyncs_sent);
+	if (more)
+		transaction_flush();
 	while (more)
 	{
 		CHECK_FOR_INTERRUPTS();
-		more = publish_batch(slot, resyncs);
+		published += publish_batch(slot, resyncs, &more);
 	}
-	return true;
+	return published;
 }

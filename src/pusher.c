@@ -1,49 +1,104 @@
 /*
  * pusher.c
- *	  The SQL functions that sign for Pusher, and for servers that speak its protocol.
+ *	  Pusher apps: what may be in presence.pusher_app, and who reads it.
  *
  * Secrets are read from presence.pusher_app as its owner and handed to
  * OpenSSL; none is in a result, an error or a statement's parameters. Errors of
- * all: 22004 and 22023 for bad arguments, 42704 for an unknown app, 42501 for a
- * channel the user may not subscribe to.
+ * all: 22004 and 22023 for bad arguments, 42704 for an unknown app.
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
+#include "events.h"
 #include "json.h"
 #include "limits.h"
-#include "liveness.h"
-#include "presence.h"
+#include "member_state.h"
+#include "settings.h"
 #include "pusher.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(presence_pusher_app_check);
+PG_FUNCTION_INFO_V1(presence_pusher_app_changed);
 PG_FUNCTION_INFO_V1(presence_pusher_apps);
-PG_FUNCTION_INFO_V1(presence_pusher_auth_signature);
-PG_FUNCTION_INFO_V1(presence_pusher_authorize_channel);
-PG_FUNCTION_INFO_V1(presence_pusher_authenticate_user);
 PG_FUNCTION_INFO_V1(presence_pusher_verify_webhook);
 
-#define PRIVATE_USER_PREFIX "private-user-"
-
-Bytes
-utf8_bytes(const char *s, int len)
+static void
+check_column(TupleDesc tupdesc, HeapTuple row, int column)
 {
-	char *utf8 = pg_server_to_any(s, len, PG_UTF8);
+	const char *name;
+	bool isnull;
+	Datum value;
 
-	return (Bytes){utf8, utf8 == s ? (size_t) len : strlen(utf8)};
+	if (tupdesc->natts < column || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("pusher_app_check is for columns of type text")));
+	name = SPI_fname(tupdesc, column);
+	value = SPI_getbinval(row, tupdesc, column, &isnull);
+	if (isnull)
+		null_argument(name);
+	if (VARSIZE_ANY_EXHDR(DatumGetTextPP(value)) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s of a Pusher app must not be empty", name)));
 }
 
-Bytes
-text_bytes(text *value)
+/* room_prefix begins the ids of rooms; since 0.3. */
+static void
+check_room_prefix(TupleDesc tupdesc, HeapTuple row)
 {
-	return utf8_bytes(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	int column = SPI_fnumber(tupdesc, "room_prefix");
+	bool isnull;
+	Datum value;
+
+	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+		return;
+	value = SPI_getbinval(row, tupdesc, column, &isnull);
+	if (isnull)
+		null_argument("room_prefix");
+	if (VARSIZE_ANY_EXHDR(DatumGetTextPP(value)) > 0)
+		check_room_prefix_value(DatumGetTextPP(value));
+}
+
+/* The key of encrypted channels: NULL, or 32 bytes in base64; since 0.3. */
+static void
+check_master_key(TupleDesc tupdesc, HeapTuple row)
+{
+	int column = SPI_fnumber(tupdesc, "encryption_master_key");
+	unsigned char key[SIGNATURE_KEY_LEN];
+	bool isnull;
+	Datum value;
+
+	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+		return;
+	value = SPI_getbinval(row, tupdesc, column, &isnull);
+	if (!isnull && !signature_master_key(text_bytes(DatumGetTextPP(value)), key))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("encryption_master_key of a Pusher app must be 32 bytes in base64")));
+	explicit_bzero(key, sizeof(key));
+}
+
+/* Whether presence channels that are no rooms exist; since 0.3. */
+static void
+check_presence_channels(TupleDesc tupdesc, HeapTuple row)
+{
+	int column = SPI_fnumber(tupdesc, "presence_channels");
+	const char *value;
+
+	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+		return;
+	value = SPI_getvalue(row, tupdesc, column);
+	if (value == NULL)
+		null_argument("presence_channels");
+	if (strcmp(value, "refuse") != 0 && strcmp(value, "allow") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid presence_channels: \"%s\"", value),
+						errdetail("It is \"refuse\" or \"allow\".")));
 }
 
 /*
@@ -63,307 +118,163 @@ presence_pusher_app_check(PG_FUNCTION_ARGS)
 				 errmsg("pusher_app_check must be fired before insert or update for each row")));
 	row = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple : trigger->tg_trigtuple;
 	for (int column = 1; column <= 3; column++)
-	{
-		TupleDesc tupdesc = trigger->tg_relation->rd_att;
-		bool isnull;
-		Datum value;
-
-		if (tupdesc->natts < 3 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("pusher_app_check is for columns of type text")));
-		value = SPI_getbinval(row, trigger->tg_relation->rd_att, column, &isnull);
-
-		if (isnull)
-			null_argument(SPI_fname(trigger->tg_relation->rd_att, column));
-		if (VARSIZE_ANY_EXHDR(DatumGetTextPP(value)) == 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("%s of a Pusher app must not be empty",
-								   SPI_fname(trigger->tg_relation->rd_att, column))));
-	}
+		check_column(trigger->tg_relation->rd_att, row, column);
+	check_room_prefix(trigger->tg_relation->rd_att, row);
+	check_master_key(trigger->tg_relation->rd_att, row);
+	check_presence_channels(trigger->tg_relation->rd_att, row);
 	return PointerGetDatum(row);
 }
 
-static PusherApp
-result_app(void)
+/* Trigger on presence.pusher_app, after each statement: gateways read it again. */
+Datum
+presence_pusher_app_changed(PG_FUNCTION_ARGS)
 {
-	return (PusherApp){.key = DatumGetTextPP(store_datum(SPI_tuptable, 0, 1)),
-					   .secret = DatumGetTextPP(store_datum(SPI_tuptable, 0, 2))};
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+						errmsg("pusher_app_changed must be called as a trigger")));
+	event_apps();
+	return PointerGetDatum(NULL);
 }
 
-bool
-pusher_find_app(text *key, PusherApp *app)
+/* The table as 0.2 made it, until ALTER EXTENSION UPDATE. */
+static bool
+has_room_prefix(void)
 {
+	return get_attnum(store_relation("pusher_app"), "room_prefix") != InvalidAttrNumber;
+}
+
+static PusherApp
+read_app(void)
+{
+	Datum values[4];
+	bool nulls[4];
+
+	store_row(SPI_tuptable, 0, values, nulls);
+	return (PusherApp){.key = DatumGetTextPP(store_datum(values, nulls, 0)),
+					   .secret = DatumGetTextPP(store_datum(values, nulls, 1)),
+					   .room_prefix = DatumGetTextPP(store_datum(values, nulls, 2)),
+					   .master_key = nulls[3] ? NULL : DatumGetTextPP(values[3])};
+}
+
+static bool
+find_app(text *key, PusherApp *app)
+{
+	static Statement find = {.sql = "SELECT a.key, a.secret, a.room_prefix, a.encryption_master_key"
+									" FROM presence.pusher_app AS a"
+									" WHERE a.key OPERATOR(pg_catalog.=) $1 AND a.enabled",
+							 .args = "t",
+							 .columns = "tttt",
+							 .callers_snapshot = true};
+	static Statement find_old = {
+		.sql = "SELECT a.key, a.secret, ''::pg_catalog.text, NULL::pg_catalog.text"
+			   " FROM presence.pusher_app AS a"
+			   " WHERE a.key OPERATOR(pg_catalog.=) $1",
+		.args = "t",
+		.columns = "tttt",
+		.callers_snapshot = true};
 	Datum values[] = {PointerGetDatum(key)};
 
-	if (store_execute(APP_BY_KEY, values, NULL) == 0)
+	if (store_execute(has_room_prefix() ? &find : &find_old, values, NULL) == 0)
 		return false;
-	*app = result_app();
+	*app = read_app();
 	return true;
+}
+
+/* All that are enabled, in the last result; returns how many. */
+static int
+find_apps(void)
+{
+	static Statement find = {.sql = "SELECT a.key, a.secret, a.room_prefix, a.encryption_master_key"
+									" FROM presence.pusher_app AS a WHERE a.enabled",
+							 .args = "",
+							 .columns = "tttt",
+							 .callers_snapshot = true};
+	static Statement find_old = {
+		.sql = "SELECT a.key, a.secret, ''::pg_catalog.text, NULL::pg_catalog.text"
+			   " FROM presence.pusher_app AS a",
+		.args = "",
+		.columns = "tttt",
+		.callers_snapshot = true};
+
+	return (int) store_execute(has_room_prefix() ? &find : &find_old, NULL, NULL);
 }
 
 PusherApp
 pusher_app(text *key)
 {
 	PusherApp app;
-	uint64 napps;
+	int napps;
 
 	if (key)
 	{
-		if (!pusher_find_app(key, &app))
+		if (!find_app(key, &app))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("Pusher app with key \"%s\" does not exist", text_to_cstring(key))));
 		return app;
 	}
-	napps = store_execute(APPS, NULL, NULL);
+	napps = find_apps();
 	if (napps == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no Pusher app"),
 						errhint("Insert one into presence.pusher_app.")));
 	if (napps > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("app_key must be given, since there are %d Pusher apps", (int) napps)));
-	return result_app();
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("app_key must be given, since there are %d Pusher apps", napps)));
+	return read_app();
 }
 
 /* pusher_apps(): for gateways, which verify signatures themselves */
 Datum
 presence_pusher_apps(PG_FUNCTION_ARGS)
 {
+	static Statement list = {
+		.sql = "SELECT a.app_id, a.key, a.secret, a.room_prefix, a.enabled, a.client_events,"
+			   " a.max_connections, a.allowed_origins, a.presence_channels, a.require_tls,"
+			   " a.subscription_count,"
+			   " (SELECT pg_catalog.array_agg(DISTINCT e.name) FROM presence.pusher_webhook AS w"
+			   " CROSS JOIN LATERAL pg_catalog.unnest(w.events) AS e (name)"
+			   " WHERE w.app_id OPERATOR(pg_catalog.=) a.app_id AND w.enabled)"
+			   " FROM presence.pusher_app AS a ORDER BY a.app_id, a.key",
+		.args = "",
+		.columns = "ttttbbnTtbbT",
+		.callers_snapshot = true};
+	static Statement list_old = {.sql = "SELECT a.app_id, a.key, a.secret"
+										" FROM presence.pusher_app AS a ORDER BY a.app_id",
+								 .args = "",
+								 .columns = "ttt",
+								 .callers_snapshot = true};
 	Store store;
 
 	InitMaterializedSRF(fcinfo, 0);
 	store_open(&store, STORE_READ, "presence.pusher_apps()");
-	store_return_rows((ReturnSetInfo *) fcinfo->resultinfo, store_execute(APPS, NULL, NULL));
+	store_return_rows((ReturnSetInfo *) fcinfo->resultinfo,
+					  store_execute(has_room_prefix() ? &list : &list_old, NULL, NULL));
 	store_close(&store);
 	return (Datum) 0;
 }
 
-static text *
-arg_app_key(FunctionCallInfo fcinfo, int argno)
-{
-	return PG_ARGISNULL(argno) ? NULL : PG_GETARG_TEXT_PP(argno);
-}
-
-static text *
-arg_socket_id(FunctionCallInfo fcinfo, int argno)
-{
-	text *socket_id = arg_text(fcinfo, argno, "socket_id");
-
-	check_socket_id(socket_id);
-	return socket_id;
-}
-
-static text *
-arg_channel_name(FunctionCallInfo fcinfo, int argno)
-{
-	text *channel_name = arg_text(fcinfo, argno, "channel_name");
-
-	check_channel_name(channel_name);
-	return channel_name;
-}
-
-/* "key:signature", in the current memory context. */
-static char *
-channel_auth(PusherApp app, text *socket_id, text *channel_name, const Bytes *channel_data)
-{
-	char hex[SIGNATURE_HEX_LEN + 1];
-
-	if (!signature_channel(text_bytes(app.secret), text_bytes(socket_id), text_bytes(channel_name),
-						   channel_data, hex))
-		elog(ERROR, "could not compute an HMAC");
-	return psprintf("%s:%s", text_to_cstring(app.key), hex);
-}
-
-/* pusher_auth_signature(socket_id, channel_name, channel_data, app_key) */
-Datum
-presence_pusher_auth_signature(PG_FUNCTION_ARGS)
-{
-	text *socket_id = arg_socket_id(fcinfo, 0);
-	text *channel_name = arg_channel_name(fcinfo, 1);
-	Bytes channel_data = {NULL, 0};
-	const char *auth;
-	text *result;
-	MemoryContext old;
-	Store store;
-
-	if (!PG_ARGISNULL(2))
-		channel_data = text_bytes(PG_GETARG_TEXT_PP(2));
-	store_open(&store, STORE_READ, "presence.pusher_auth_signature()");
-	auth = channel_auth(pusher_app(arg_app_key(fcinfo, 3)), socket_id, channel_name,
-						channel_data.data ? &channel_data : NULL);
-	old = MemoryContextSwitchTo(store.caller);
-	result = cstring_to_text(auth);
-	MemoryContextSwitchTo(old);
-	store_close(&store);
-	PG_RETURN_TEXT_P(result);
-}
-
 bool
-pusher_room_of_channel(Bytes channel, text **book_id)
+pusher_room_of_channel(const PusherApp *app, Bytes channel, text **book_id)
 {
 	size_t prefix_len = strlen(presence_channel_prefix);
+	char *name;
 
-	if (channel.len <= prefix_len || channel.len > prefix_len + MAX_BOOK_ID_CHARS ||
-		memcmp(channel.data, presence_channel_prefix, prefix_len) != 0 ||
-		!channel_chars_only(channel.data, channel.len))
+	if (channel.len <= prefix_len || memcmp(channel.data, presence_channel_prefix, prefix_len) != 0)
 		return false;
-	*book_id =
-		cstring_to_text_with_len(channel.data + prefix_len, (int) (channel.len - prefix_len));
-	return true;
-}
-
-/* private-user-{id}: the user's own */
-static bool
-is_users_own_channel(text *user_id, Bytes channel)
-{
-	Bytes id = text_bytes(user_id);
-	size_t prefix_len = strlen(PRIVATE_USER_PREFIX);
-
-	return channel.len == prefix_len + id.len &&
-		   memcmp(channel.data, PRIVATE_USER_PREFIX, prefix_len) == 0 &&
-		   memcmp(channel.data + prefix_len, id.data, id.len) == 0;
-}
-
-/*
- * A room may be subscribed to by anyone the app asks for, up to Pusher's
- * limit, which does not count against who is in already: a second tab is no new member.
- * Returns the user_info of the open presence, if there is one.
- */
-static Jsonb *
-admit_to_room(text *user_id, text *book_id)
-{
-	bool bare = liveness_bare_reads();
-	Datum values[] = {PointerGetDatum(book_id), TimestampTzGetDatum(presence_now()),
-					  liveness_reads_from(), PointerGetDatum(user_id)};
-	int members;
-
-	if (store_execute(bare ? MEMBER_INFO_BARE : MEMBER_INFO, values, NULL) > 0)
-		return store_jsonb(SPI_tuptable, 0, 0);
-	if (presence_pusher_max_members == 0)
-		return NULL;
-
-	store_execute(bare ? MEMBER_COUNT_BARE : MEMBER_COUNT, values, NULL);
-	members = DatumGetInt32(store_datum(SPI_tuptable, 0, 0));
-	if (members >= presence_pusher_max_members)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("room \"%s\" is full", text_to_cstring(book_id)),
-						errdetail("It has %d members; presence.pusher_max_members is %d.", members,
-								  presence_pusher_max_members),
-						errhint("Poll the room with presence.poll_room().")));
-	return NULL;
-}
-
-/* {"user_id":"...","user_info":{...}}, without user_info if there is none */
-static void
-append_user(StringInfo out, const char *id_key, text *user_id, Jsonb *user_info)
-{
-	appendStringInfo(out, "{\"%s\":", id_key);
-	json_append_text(out, user_id);
-	if (user_info)
-	{
-		appendStringInfoString(out, ",\"user_info\":");
-		json_append_jsonb(out, user_info);
-	}
-	appendStringInfoChar(out, '}');
-}
-
-/* {"auth":"key:signature","data_key":"the signed bytes"} */
-static text *
-auth_json(MemoryContext caller, const char *auth, const char *data_key, StringInfo data)
-{
-	StringInfoData out;
-	MemoryContext old = MemoryContextSwitchTo(caller);
-	text *result;
-
-	initStringInfo(&out);
-	appendStringInfoString(&out, "{\"auth\":");
-	json_append_text(&out, cstring_to_text(auth));
-	if (data->len > 0)
-	{
-		appendStringInfo(&out, ",\"%s\":", data_key);
-		json_append_text(&out, cstring_to_text_with_len(data->data, data->len));
-	}
-	appendStringInfoChar(&out, '}');
-	result = cstring_to_text_with_len(out.data, out.len);
-	MemoryContextSwitchTo(old);
-	return result;
-}
-
-/* pusher_authorize_channel(user_id, socket_id, channel_name, user_info, app_key) */
-Datum
-presence_pusher_authorize_channel(PG_FUNCTION_ARGS)
-{
-	text *user_id = arg_user_id(fcinfo, 0);
-	text *socket_id = arg_socket_id(fcinfo, 1);
-	text *channel_name = arg_channel_name(fcinfo, 2);
-	Jsonb *user_info = arg_user_info(fcinfo, 3);
-	text *book_id;
-	StringInfoData channel_data;
-	Bytes signed_data;
-	PusherApp app;
-	text *result;
-	Store store;
-
-	store_open(&store, STORE_READ, "presence.pusher_authorize_channel()");
-	initStringInfo(&channel_data);
-	if (pusher_room_of_channel(text_bytes(channel_name), &book_id))
-	{
-		Jsonb *joined_info = admit_to_room(user_id, book_id);
-
-		append_user(&channel_data, "user_id", user_id, user_info ? user_info : joined_info);
-	}
-	else if (!is_users_own_channel(user_id, text_bytes(channel_name)))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("user \"%s\" may not subscribe to channel \"%s\"",
-							   text_to_cstring(user_id), text_to_cstring(channel_name))));
-
-	app = pusher_app(arg_app_key(fcinfo, 4));
-	signed_data = utf8_bytes(channel_data.data, channel_data.len);
-	result = auth_json(
-		store.caller,
-		channel_auth(app, socket_id, channel_name, channel_data.len > 0 ? &signed_data : NULL),
-		"channel_data", &channel_data);
-	store_close(&store);
-	PG_RETURN_TEXT_P(result);
-}
-
-/* pusher_authenticate_user(user_id, socket_id, user_info, app_key) */
-Datum
-presence_pusher_authenticate_user(PG_FUNCTION_ARGS)
-{
-	text *user_id = arg_user_id(fcinfo, 0);
-	text *socket_id = arg_socket_id(fcinfo, 1);
-	Jsonb *user_info = arg_user_info(fcinfo, 2);
-	char hex[SIGNATURE_HEX_LEN + 1];
-	StringInfoData user_data;
-	PusherApp app;
-	text *result;
-	Store store;
-
-	store_open(&store, STORE_READ, "presence.pusher_authenticate_user()");
-	initStringInfo(&user_data);
-	append_user(&user_data, "id", user_id, user_info);
-	app = pusher_app(arg_app_key(fcinfo, 3));
-	if (!signature_user(text_bytes(app.secret), text_bytes(socket_id),
-						utf8_bytes(user_data.data, user_data.len), hex))
-		elog(ERROR, "could not compute an HMAC");
-	result = auth_json(store.caller, psprintf("%s:%s", text_to_cstring(app.key), hex), "user_data",
-					   &user_data);
-	store_close(&store);
-	PG_RETURN_TEXT_P(result);
+	name = pnstrdup(channel.data + prefix_len, channel.len - prefix_len);
+	*book_id = cstring_to_text(psprintf("%s%s", text_to_cstring(app->room_prefix), name));
+	return is_book_id(*book_id) && !is_channel_room(*book_id);
 }
 
 bool
-pusher_webhook_signed(text *app_key, text *signature, text *body)
+pusher_webhook_signed(text *app_key, text *signature, text *body, PusherApp *app)
 {
 	char hex[SIGNATURE_HEX_LEN + 1];
 	Bytes part = text_bytes(body);
-	PusherApp app;
 
-	if (!pusher_find_app(app_key, &app))
+	if (!find_app(app_key, app))
 		return false;
-	if (!signature_hmac(text_bytes(app.secret), &part, 1, hex))
+	if (!signature_hmac(text_bytes(app->secret), &part, 1, hex))
 		elog(ERROR, "could not compute an HMAC");
 	return signature_equal(hex, text_bytes(signature));
 }
@@ -375,11 +286,12 @@ presence_pusher_verify_webhook(PG_FUNCTION_ARGS)
 	text *app_key = arg_text(fcinfo, 0, "app_key");
 	text *signature = arg_text(fcinfo, 1, "signature");
 	text *body = arg_text(fcinfo, 2, "body");
+	PusherApp app;
 	bool verified;
 	Store store;
 
 	store_open(&store, STORE_READ, "presence.pusher_verify_webhook()");
-	verified = pusher_webhook_signed(app_key, signature, body);
+	verified = pusher_webhook_signed(app_key, signature, body, &app);
 	store_close(&store);
 	PG_RETURN_BOOL(verified);
 }

@@ -1,253 +1,263 @@
 /*
  * queue.c
- *	  The ring of a database: events on their way from transactions to the worker.
+ *	  The queue of a database: events on their way from transactions to the worker.
  *
- * Called by events.c, before commit, and by publisher.c. See queue.h for what
- * the lock guards; it is held to copy bytes, never to wait or to allocate.
+ * What is always true: an entry stays until a transaction that published it, or said resync
+ * for it (covered_by), is committed. So an error, a cancelled or a terminated worker loses nothing.
+ * An entry whose transaction runs for long holds up nobody: others pass it.
+ *
+ * Called by events.c, before and after commit, and by publisher.c.
  */
 #include "postgres.h"
 
 #include "queue.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
-#include "miscadmin.h"
-#include "storage/dsm.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
+#include "storage/procarray.h"
+#include "utils/snapmgr.h"
 
-#include "presence.h"
-
-/* Positions only grow; modulo size they are places in data. */
-typedef struct Ring
-{
-	uint64 size;
-	uint64 head; /* where the next entry goes */
-	uint64 tail; /* where the oldest is */
-	char data[FLEXIBLE_ARRAY_MEMBER];
-} Ring;
+#include "settings.h"
 
 /* Followed by three strings, each with its zero. */
-typedef struct EntryHeader
+typedef struct QueueEntry
 {
-	uint32 channel_len;
-	uint32 name_len;
-	uint32 rest_len;
+	dlist_node node;
 	TransactionId xid;
-} EntryHeader;
+	TransactionId covered_by; /* sends it, or a resync, if it commits; invalid: nobody */
+	Size size;
+	Size name_at;
+	Size rest_at;
+	char strings[FLEXIBLE_ARRAY_MEMBER];
+} QueueEntry;
 
-/* The ring this process has mapped. */
-static struct
+static QueueEntry *
+make_entry(const QueuedEvent *event)
 {
-	dsm_segment *segment;
-	uint32 generation;
-} mapped;
+	Size channel_len = strlen(event->channel) + 1;
+	Size name_len = strlen(event->name) + 1;
+	Size rest_len = strlen(event->rest) + 1;
+	Size size = offsetof(QueueEntry, strings) + channel_len + name_len + rest_len;
+	QueueEntry *entry = shared_alloc_event(size);
 
-static void
-ring_write(Ring *ring, const void *bytes, uint64 len)
-{
-	uint64 at = ring->head % ring->size;
-	uint64 first = Min(len, ring->size - at);
-
-	memcpy(ring->data + at, bytes, first);
-	memcpy(ring->data, (const char *) bytes + first, len - first);
-	ring->head += len;
-}
-
-static EntryHeader
-header_of(const QueuedEvent *event)
-{
-	return (EntryHeader){.channel_len = strlen(event->channel) + 1,
-						 .name_len = strlen(event->name) + 1,
-						 .rest_len = strlen(event->rest) + 1,
-						 .xid = event->xid};
-}
-
-static uint64
-entry_size(const EntryHeader *header)
-{
-	return sizeof(EntryHeader) + header->channel_len + header->name_len + header->rest_len;
+	if (entry == NULL)
+		return NULL;
+	entry->xid = GetTopTransactionId();
+	entry->covered_by = InvalidTransactionId;
+	entry->size = size;
+	entry->name_at = channel_len;
+	entry->rest_at = channel_len + name_len;
+	memcpy(entry->strings, event->channel, channel_len);
+	memcpy(entry->strings + entry->name_at, event->name, name_len);
+	memcpy(entry->strings + entry->rest_at, event->rest, rest_len);
+	return entry;
 }
 
 static void
-append_entry(Ring *ring, const QueuedEvent *event)
+free_entries(dlist_head *entries)
 {
-	EntryHeader header = header_of(event);
-
-	ring_write(ring, &header, sizeof(header));
-	ring_write(ring, event->channel, header.channel_len);
-	ring_write(ring, event->name, header.name_len);
-	ring_write(ring, event->rest, header.rest_len);
+	while (!dlist_is_empty(entries))
+		shared_free(dlist_container(QueueEntry, node, dlist_pop_head_node(entries)));
 }
 
-/* Maps the current ring, if it is not; false if there is none. */
+/* Moves a list of entries to the end of the queue; false if they are too many. */
 static bool
-map_ring(DatabaseSlot *slot)
+append_entries(DatabaseSlot *slot, dlist_head *entries, Size size, uint32 n)
 {
-	dsm_handle handle;
-	uint32 generation;
-
-	LWLockAcquire(slot->queue_lock, LW_SHARED);
-	handle = slot->queue_handle;
-	generation = slot->queue_generation;
-	LWLockRelease(slot->queue_lock);
-
-	if (mapped.segment != NULL && mapped.generation != generation)
-	{
-		dsm_detach(mapped.segment);
-		mapped.segment = NULL;
-	}
-	if (handle == DSM_HANDLE_INVALID)
-		return false;
-	if (mapped.segment == NULL)
-	{
-		mapped.segment = dsm_attach(handle);
-		if (mapped.segment == NULL)
-			return false; /* its worker just ended */
-		dsm_pin_mapping(mapped.segment);
-		mapped.generation = generation;
-	}
-	return true;
-}
-
-static QueueResult
-append_all(DatabaseSlot *slot, dlist_head *events, uint64 size, uint64 n)
-{
-	Ring *ring = dsm_segment_address(mapped.segment);
-	dlist_iter iter;
-
-	if (slot->dboid != MyDatabaseId || slot->queue_handle == DSM_HANDLE_INVALID ||
-		slot->queue_generation != mapped.generation)
-		return QUEUE_CLOSED;
-	if (size > ring->size - (ring->head - ring->tail))
-		return QUEUE_FULL;
-	dlist_foreach (iter, events)
-		append_entry(ring, dlist_container(QueuedEvent, node, iter.cur));
-	pg_atomic_fetch_add_u64(&slot->unpublished, (int64) n);
-	return QUEUE_APPENDED;
-}
-
-QueueResult
-queue_append(DatabaseSlot *slot, dlist_head *events, uint32 *generation)
-{
-	QueueResult result;
-	uint64 size = 0;
-	uint64 n = 0;
-	dlist_iter iter;
-
-	dlist_foreach (iter, events)
-	{
-		QueuedEvent *event = dlist_container(QueuedEvent, node, iter.cur);
-		EntryHeader header;
-
-		event->xid = GetTopTransactionId();
-		header = header_of(event);
-		size += entry_size(&header);
-		n++;
-	}
-	if (!map_ring(slot))
-		return QUEUE_CLOSED;
+	bool fits;
 
 	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
-	result = append_all(slot, events, size, n);
+	fits = slot->queue_bytes + size <= (Size) presence_event_queue_size * 1024;
+	if (fits)
+	{
+		while (!dlist_is_empty(entries))
+			dlist_push_tail(&slot->queue, dlist_pop_head_node(entries));
+		slot->queue_bytes += size;
+		pg_atomic_fetch_add_u64(&slot->queued, n);
+	}
 	LWLockRelease(slot->queue_lock);
-	*generation = mapped.generation;
-	return result;
+	return fits;
 }
 
 bool
-queue_is_current(DatabaseSlot *slot, uint32 generation)
+queue_append(DatabaseSlot *slot, const dlist_head *events)
 {
-	return slot->queue_handle != DSM_HANDLE_INVALID && slot->queue_generation == generation;
-}
+	dlist_head entries;
+	Size size = 0;
+	uint32 n = 0;
+	dlist_iter iter;
 
-void
-queue_open(DatabaseSlot *slot)
-{
-	Size size = (Size) presence_event_queue_size * 1024;
-	dsm_segment *segment = dsm_create(offsetof(Ring, data) + size, 0);
-	Ring *ring = dsm_segment_address(segment);
-
-	dsm_pin_mapping(segment);
-	ring->size = size;
-	ring->head = 0;
-	ring->tail = 0;
-
-	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
-	slot->queue_handle = dsm_segment_handle(segment);
-	slot->queue_generation = shared_new_generation();
-	mapped.segment = segment;
-	mapped.generation = slot->queue_generation;
-	LWLockRelease(slot->queue_lock);
-}
-
-void
-queue_close(DatabaseSlot *slot)
-{
-	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
-	slot->queue_handle = DSM_HANDLE_INVALID;
-	LWLockRelease(slot->queue_lock);
-}
-
-/* Copies what is in the ring, and empties it. */
-static char *
-take_bytes(DatabaseSlot *slot, uint64 *len)
-{
-	Ring *ring = dsm_segment_address(mapped.segment);
-	char *bytes = NULL;
-	uint64 room;
-
-	/* the size is known only under the lock, where nothing is allocated */
-	LWLockAcquire(slot->queue_lock, LW_SHARED);
-	room = ring->head - ring->tail;
-	LWLockRelease(slot->queue_lock);
-	*len = room;
-	if (room == 0)
-		return NULL;
-	bytes = MemoryContextAllocHuge(CurrentMemoryContext, room);
-
-	/* only this process moves tail, so these bytes are still there */
-	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
+	shared_attach();
+	dlist_init(&entries);
+	dlist_foreach (iter, unconstify(dlist_head *, events))
 	{
-		uint64 at = ring->tail % ring->size;
-		uint64 first = Min(room, ring->size - at);
+		QueueEntry *entry = make_entry(dlist_container(QueuedEvent, node, iter.cur));
 
-		memcpy(bytes, ring->data + at, first);
-		memcpy(bytes + first, ring->data, room - first);
-		ring->tail += room;
+		if (entry == NULL)
+		{
+			free_entries(&entries);
+			return false;
+		}
+		dlist_push_tail(&entries, &entry->node);
+		size += entry->size;
+		n++;
+	}
+	if (append_entries(slot, &entries, size, n))
+		return true;
+	free_entries(&entries);
+	return false;
+}
+
+/* The lock is held exclusively. */
+static void
+free_entry(DatabaseSlot *slot, QueueEntry *entry)
+{
+	dlist_delete(&entry->node);
+	slot->queue_bytes -= entry->size;
+	pg_atomic_fetch_sub_u64(&slot->queued, 1);
+	shared_free(entry);
+}
+
+typedef enum Fate
+{
+	FATE_RUNNING, /* or not visible to the snapshot */
+	FATE_COMMITTED,
+	FATE_OVER /* aborted, or told otherwise */
+} Fate;
+
+static bool
+is_visible(TransactionId xid, Snapshot snapshot)
+{
+	return !XidInMVCCSnapshot(xid, snapshot);
+}
+
+static Fate
+fate_of(QueueEntry *entry, Snapshot snapshot)
+{
+	if (TransactionIdIsValid(entry->covered_by))
+	{
+		if (!is_visible(entry->covered_by, snapshot))
+			return FATE_RUNNING;
+		if (TransactionIdDidCommit(entry->covered_by))
+			return FATE_OVER;
+		entry->covered_by = InvalidTransactionId;
+	}
+	if (!is_visible(entry->xid, snapshot))
+		return FATE_RUNNING;
+	return TransactionIdDidCommit(entry->xid) ? FATE_COMMITTED : FATE_OVER;
+}
+
+static QueuedEvent
+event_of(QueueEntry *entry)
+{
+	return (QueuedEvent){.channel = entry->strings,
+						 .name = entry->strings + entry->name_at,
+						 .rest = entry->strings + entry->rest_at,
+						 .entry = entry};
+}
+
+int
+queue_peek(DatabaseSlot *slot, Snapshot snapshot, QueuedEvent *events, int max, bool *more)
+{
+	dlist_mutable_iter iter;
+	int n = 0;
+
+	*more = false;
+	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
+	dlist_foreach_modify (iter, &slot->queue)
+	{
+		QueueEntry *entry = dlist_container(QueueEntry, node, iter.cur);
+		Fate fate = fate_of(entry, snapshot);
+
+		if (fate == FATE_OVER)
+			free_entry(slot, entry);
+		if (fate != FATE_COMMITTED)
+			continue;
+		*more = n == max;
+		if (*more)
+			break;
+		events[n++] = event_of(entry);
 	}
 	LWLockRelease(slot->queue_lock);
-	return bytes;
-}
-
-static char *
-take_string(const char **at, uint32 len)
-{
-	char *s = pnstrdup(*at, len - 1);
-
-	*at += len;
-	return s;
+	return n;
 }
 
 void
-queue_drain(DatabaseSlot *slot, dlist_head *events)
+queue_remove(DatabaseSlot *slot, const QueuedEvent *events, int n)
 {
-	uint64 len;
-	char *bytes = take_bytes(slot, &len);
-	const char *at = bytes;
-
-	while (at < bytes + len)
+	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
 	{
-		QueuedEvent *event = palloc(sizeof(QueuedEvent));
-		EntryHeader header;
-
-		memcpy(&header, at, sizeof(header));
-		at += sizeof(header);
-		event->xid = header.xid;
-		event->channel = take_string(&at, header.channel_len);
-		event->name = take_string(&at, header.name_len);
-		event->rest = take_string(&at, header.rest_len);
-		dlist_push_tail(events, &event->node);
+		dlist_delete(&events[i].entry->node);
+		slot->queue_bytes -= events[i].entry->size;
 	}
-	if (bytes)
-		pfree(bytes);
+	pg_atomic_fetch_sub_u64(&slot->queued, n);
+	LWLockRelease(slot->queue_lock);
+	for (int i = 0; i < n; i++)
+		shared_free(events[i].entry);
+}
+
+static bool
+has_ended(TransactionId xid)
+{
+	return !TransactionIdIsValid(xid) || !TransactionIdIsInProgress(xid);
+}
+
+int
+queue_cover(DatabaseSlot *slot, QueuedEvent *events, int max)
+{
+	TransactionId mine = GetTopTransactionId();
+	int n = 0;
+	dlist_iter iter;
+
+	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
+	dlist_foreach (iter, &slot->queue)
+	{
+		QueueEntry *entry = dlist_container(QueueEntry, node, iter.cur);
+
+		if (slot->worker_pid != 0) /* it has just come, and so have these */
+			break;
+		if (!has_ended(entry->xid) || !has_ended(entry->covered_by))
+			continue;
+		if (TransactionIdIsValid(entry->covered_by) && TransactionIdDidCommit(entry->covered_by))
+			continue;
+		entry->covered_by = mine;
+		if (!TransactionIdDidCommit(entry->xid))
+			continue;
+		if (n >= 0 && n < max)
+			events[n++] = event_of(entry);
+		else
+			n = -1;
+	}
+	LWLockRelease(slot->queue_lock);
+	return n;
+}
+
+void
+queue_remove_covered(DatabaseSlot *slot)
+{
+	TransactionId mine = GetTopTransactionIdIfAny();
+	dlist_mutable_iter iter;
+
+	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
+	dlist_foreach_modify (iter, &slot->queue)
+	{
+		QueueEntry *entry = dlist_container(QueueEntry, node, iter.cur);
+
+		if (entry->covered_by == mine)
+			free_entry(slot, entry);
+	}
+	LWLockRelease(slot->queue_lock);
+}
+
+void
+queue_clear(DatabaseSlot *slot)
+{
+	dlist_mutable_iter iter;
+
+	shared_attach();
+	LWLockAcquire(slot->queue_lock, LW_EXCLUSIVE);
+	dlist_foreach_modify (iter, &slot->queue)
+		free_entry(slot, dlist_container(QueueEntry, node, iter.cur));
+	LWLockRelease(slot->queue_lock);
 }

@@ -1,54 +1,56 @@
 /*
  * queue.h
- *	  The ring of a database: events on their way from transactions to the worker.
+ *	  The queue of a database: events on their way from transactions to the worker.
  *
- * A transaction appends its events before it commits, with its transaction
- * id; the worker takes them out, and publishes them once that transaction is
- * committed and visible. So the ring's order respects dependence: whoever
- * depends on a transaction has seen its commit, and so appends after it.
+ * A transaction appends its events before it commits, with its transaction id; the worker
+ * publishes them once that transaction is committed and visible, and only then takes them
+ * out. So the queue's order respects dependence: whoever depends on a transaction has seen its
+ * commit, and so appends after it. The queue is in shared memory and survives the worker.
  *
- * The ring is a dynamic shared memory segment that the worker makes when it
- * starts and that ends with it; each one is a generation. What is in it then
- * is lost, and the next worker, or the commit of who appended to it, asks for a
- * resync. The slot's queue lock guards the ring, its handle and its generation.
+ * The slot's queue_lock guards the list. Entries are freed by the worker, and, where there is
+ * none, by the transaction that sent them in its place.
  */
 #ifndef PRESENCE_QUEUE_H
 #define PRESENCE_QUEUE_H
 
 #include "lib/ilist.h"
+#include "utils/snapshot.h"
 
 #include "shared.h"
 
-/* An event as the ring carries it. */
+/* An event, in a transaction's own memory, or as it is in the queue. */
 typedef struct QueuedEvent
 {
 	dlist_node node;
-	TransactionId xid;
-	char *channel;
-	char *name; /* the payload is {"event":"name","seq":n and the rest */
-	char *rest;
+	const char *channel;
+	const char *name; /* the payload is {"event":"name","seq":n and the rest: notify.h */
+	const char *rest;
+	struct QueueEntry *entry; /* of one in the queue */
 } QueuedEvent;
 
-typedef enum QueueResult
-{
-	QUEUE_APPENDED,
-	QUEUE_FULL,  /* nothing was appended: a resync is due after the commit */
-	QUEUE_CLOSED /* there is no worker: send the events otherwise */
-} QueueResult;
+/* Appends events of this transaction, all or none; false: there is no room for them. */
+extern bool queue_append(DatabaseSlot *slot, const dlist_head *events);
 
-/* Appends events of this transaction, all or none; *generation is the ring's. */
-extern QueueResult queue_append(DatabaseSlot *slot, dlist_head *events, uint32 *generation);
+/*
+ * Up to max events whose transactions are committed and visible to a snapshot, in order; their
+ * strings stay until queue_remove. Those of aborted transactions are freed. Returns how
+ * many; *more: there may be others. For the worker only.
+ */
+extern int queue_peek(DatabaseSlot *slot, Snapshot snapshot, QueuedEvent *events, int max,
+					  bool *more);
 
-/* Whether a ring is still the one there is. */
-extern bool queue_is_current(DatabaseSlot *slot, uint32 generation);
+/* Frees events that were peeked at and published. Raises nothing. */
+extern void queue_remove(DatabaseSlot *slot, const QueuedEvent *events, int n);
 
-/* For the worker: makes the ring. */
-extern void queue_open(DatabaseSlot *slot);
+/*
+ * Where there is no worker: this transaction takes the events in the queue whose transactions have
+ * ended upon itself. Up to max of those that committed are to be sent, in order; -1: there are
+ * more, and it has to say resync for all. After its commit, queue_remove_covered frees them.
+ */
+extern int queue_cover(DatabaseSlot *slot, QueuedEvent *events, int max);
+extern void queue_remove_covered(DatabaseSlot *slot);
 
-/* For the worker: takes all events out, to the end of a list, in the current memory context. */
-extern void queue_drain(DatabaseSlot *slot, dlist_head *events);
-
-/* Nobody takes events out any more. Raises nothing; for the worker's exit. */
-extern void queue_close(DatabaseSlot *slot);
+/* Frees all. */
+extern void queue_clear(DatabaseSlot *slot);
 
 #endif /* PRESENCE_QUEUE_H */

@@ -8,7 +8,7 @@
 #include "utils/jsonb.h"
 
 #include "limits.h"
-#include "presence.h"
+#include "settings.h"
 #include "pusher.h"
 #include "store.h"
 

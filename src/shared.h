@@ -1,25 +1,28 @@
 /*
  * shared.h
- *	  What the processes know of each other: one slot a database.
+ *	  The shared memory of presence: one slot a database, and a bounded area for all of them.
  *
- * Only there with shared_preload_libraries = 'presence'; without, there are
- * no slots and no worker, and every function below says so or does nothing.
+ * Only there with shared_preload_libraries = 'presence'; without, shared_state is NULL.
+ * It is a part of the server's main segment, so that it is at one address in every process,
+ * needs no /dev/shm, and lives as long as the server, whoever ends. Pointers in it are pointers.
  *
- * The lock guards which database a slot is for, the worker's state, pid and latch,
- * and the holds. Counters and next_wakeup are atomics, written without it. A
- * slot is found under the lock and then used without: its memory stays, and
- * who finds that it changed database meanwhile has only woken a stranger.
+ * The lock guards which database a slot is for, its worker's state, pid and latch, and the
+ * holds. Counters, next_wakeup and the flags are atomics, written without it. A slot is found
+ * under the lock and used without: its memory stays, and a slot given to another database
+ * in between gets a wake-up it did not need, or a resync.
  */
 #ifndef PRESENCE_SHARED_H
 #define PRESENCE_SHARED_H
 
+#include "lib/ilist.h"
+#include "lib/pairingheap.h"
 #include "port/atomics.h"
-#include "storage/dsm.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
-#define MAX_DATABASES 128
+/* Rooms are spread over so many parts of the memory, each with a lock of its own. */
+#define NUM_PARTITIONS 64
 
 typedef enum WorkerState
 {
@@ -43,30 +46,31 @@ typedef struct DatabaseSlot
 	WorkerState state;
 	bool no_worker_slot; /* max_worker_processes was reached at the last try */
 	int holds;           /* commands that need the database without a worker */
-	int failures;        /* workers that ended one after the other without a sweep */
-	TimestampTz start_after;
-	pid_t worker_pid; /* 0: none */
+	int64 start_after;   /* monotonic; the worker is not started before */
+	pid_t worker_pid;    /* 0: none */
 	Latch *worker_latch;
-	TimestampTz last_sweep;       /* 0: none yet */
-	TimestampTz since;            /* of the counters */
-	pg_atomic_uint64 next_wakeup; /* TimestampTz; when the worker looks again by itself */
-	pg_atomic_uint32 sweep;       /* a lease ends before next_wakeup */
-	pg_atomic_uint32 publish;     /* there are events to publish */
+	TimestampTz last_sweep; /* 0: none yet */
+	TimestampTz since;      /* of the counters */
 	pg_atomic_uint64 counters[NUM_COUNTERS];
+	pg_atomic_uint64 next_wakeup; /* monotonic; when the worker looks again by itself */
+	pg_atomic_uint32 look;        /* a lease ends before next_wakeup */
+	pg_atomic_uint32 publish;     /* there are events to publish */
+	pg_atomic_uint32 adopted;     /* all open presences are in memory; none comes by replication */
 
-	/* events on their way (queue.h, publisher.h) */
-	LWLock *queue_lock;      /* guards these two and the ring */
-	dsm_handle queue_handle; /* DSM_HANDLE_INVALID: no worker publishes */
-	uint32 queue_generation;
+	/* rooms in memory, and the leases by their end (memory.c) */
+	pg_atomic_uint32 nrooms;
+	LWLock *deadline_lock;
+	pairingheap_node *deadlines; /* root of a heap of ConnectionEntry */
+
+	/* events on their way (queue.c); guarded by queue_lock, but for the atomics */
+	LWLock *queue_lock;
+	dlist_head queue;
+	Size queue_bytes;
 	pg_atomic_uint64 seq; /* of the last event published */
-	pg_atomic_uint64 unpublished;
+	pg_atomic_uint64 queued;
 	pg_atomic_uint64 resyncs_wanted;
-	uint64 resyncs_sent; /* how many of those are; written by the worker */
-
-	/* heartbeats (beats.h); the queue's lock guards the handle, and writes of the generation */
-	dsm_handle beats_handle;
-	pg_atomic_uint32 beats_generation; /* of the memory there is; 0: none */
-	pg_atomic_uint64 leases_from; /* TimestampTz; no lease counts from before, as beats were lost */
+	pg_atomic_uint64 resyncs_sent; /* how many of those are; written by who publishes */
+	pg_atomic_uint32 orphaned; /* a worker ended by no wish of ours: listeners may miss events */
 } DatabaseSlot;
 
 typedef struct SharedState
@@ -74,10 +78,23 @@ typedef struct SharedState
 	LWLock *lock;
 	Latch *launcher_latch;
 	pid_t launcher_pid;
-	int beats_tranche; /* of the locks in the memory of beats */
-	pg_atomic_uint32
-		generations; /* of rings and beats, of all databases; so that none is like another */
-	DatabaseSlot slots[MAX_DATABASES];
+	bool slots_exhausted; /* a database found no slot: until the restart none gets one */
+	uint64 hash_seed;
+	TimestampTz started_at; /* of this memory */
+	int64 started_mono;
+	pg_atomic_uint64 next_handle;
+	pg_atomic_uint64 next_version; /* of a room's list */
+	pg_atomic_uint64 bytes_used;   /* of presence.memory_limit */
+	pg_atomic_uint64 spare_from;   /* monotonic; until then nothing is spare, since it was full */
+	void *area;                    /* where the dsa_area is */
+	void *reserve;                 /* and a smaller one, for events alone */
+	int area_tranche;
+	LWLockPadded *partition_locks; /* NUM_PARTITIONS; memory.c */
+	Size buckets_per_partition;
+	dlist_head *rooms; /* buckets, NUM_PARTITIONS * buckets_per_partition each; memory.c */
+	dlist_head *members;
+	dlist_head *handles;
+	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;
 
 /* NULL without preload. */
@@ -91,13 +108,27 @@ extern DatabaseSlot *shared_find(Oid dboid, bool create);
 /* This database's slot; asks for a worker if it has none. NULL without preload. */
 extern DatabaseSlot *shared_use(void);
 
-/* A number that no ring and no memory of beats has. */
-extern uint32 shared_new_generation(void);
-
-/* Frees a slot. The lock must be held exclusively. */
-extern void shared_free(DatabaseSlot *slot);
+/* Frees a slot, whose queue and deadlines are empty. The lock must be held exclusively. */
+extern void shared_free_slot(DatabaseSlot *slot);
 
 extern void shared_wake_launcher(void);
 extern void shared_wake_worker(DatabaseSlot *slot);
+
+/* Before the first use of the area in a process; may raise. */
+extern void shared_attach(void);
+
+/* Memory of the area; NULL if it is full. Raises nothing. */
+extern void *shared_alloc(Size size);
+
+/*
+ * The same for what one can do without: NULL as well if more than three quarters are in use, or
+ * it was full a moment ago.
+ */
+extern void *shared_alloc_spare(Size size);
+extern void shared_was_full(void);
+
+/* The same for an event, for which there is a reserve where the area is full. */
+extern void *shared_alloc_event(Size size);
+extern void shared_free(void *memory);
 
 #endif /* PRESENCE_SHARED_H */

@@ -13,6 +13,9 @@
 #define SIGNATURE_HEX_LEN     64
 #define SIGNATURE_MD5_HEX_LEN 32
 
+#define SIGNATURE_KEY_LEN           32
+#define SIGNATURE_SHARED_SECRET_LEN 44 /* those bytes in base64 */
+
 /* Bytes that are not ended by a zero. */
 typedef struct Bytes
 {
@@ -34,6 +37,14 @@ extern bool signature_channel(Bytes secret, Bytes socket_id, Bytes channel,
 /* "socket_id::user::user_data" */
 extern bool signature_user(Bytes secret, Bytes socket_id, Bytes user_data,
 						   char hex[SIGNATURE_HEX_LEN + 1]);
+
+/* A master key of encrypted channels, out of its base64. False: it is not 32 bytes so. */
+extern bool signature_master_key(Bytes base64, unsigned char key[SIGNATURE_KEY_LEN]);
+
+/* The key of one encrypted channel, in base64, with a zero: SHA-256 of its name and the master key.
+ */
+extern bool signature_shared_secret(Bytes master_key_base64, Bytes channel,
+									char base64[SIGNATURE_SHARED_SECRET_LEN + 1]);
 
 /* The body_md5 of a signed HTTP request. */
 extern bool signature_md5(Bytes body, char hex[SIGNATURE_MD5_HEX_LEN + 1]);

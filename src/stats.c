@@ -9,12 +9,14 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
-#include "liveness.h"
-#include "presence.h"
+#include "connections.h"
+#include "settings.h"
+#include "presences.h"
 #include "shared.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(presence_statistics);
+PG_FUNCTION_INFO_V1(presence_memory);
 
 /* Columns of presence.statistics(); the first ones are those of CounterId. */
 enum
@@ -76,8 +78,8 @@ shared_values(Datum *values, bool *nulls)
 	LWLockAcquire(shared_state->lock, LW_SHARED);
 	for (int i = 0; i < NUM_COUNTERS; i++)
 		set(values, nulls, i, Int64GetDatum((int64) pg_atomic_read_u64(&slot->counters[i])));
-	set(values, nulls, QUEUED, Int64GetDatum((int64) pg_atomic_read_u64(&slot->unpublished)));
-	set(values, nulls, RESYNCS, Int64GetDatum((int64) slot->resyncs_sent));
+	set(values, nulls, QUEUED, Int64GetDatum((int64) pg_atomic_read_u64(&slot->queued)));
+	set(values, nulls, RESYNCS, Int64GetDatum((int64) pg_atomic_read_u64(&slot->resyncs_sent)));
 	if (slot->worker_pid != 0)
 		set(values, nulls, WORKER_PID, Int32GetDatum(slot->worker_pid));
 	state = worker_state(slot);
@@ -103,15 +105,27 @@ presence_statistics(PG_FUNCTION_ARGS)
 	shared_values(values, nulls);
 
 	store_open(&store, STORE_READ, "presence.statistics()");
-	store_execute(COUNT_OPEN, NULL, NULL);
-	set(values, nulls, MEMBERS, store_datum(SPI_tuptable, 0, 0));
+	set(values, nulls, MEMBERS, Int64GetDatum(presences_count_all()));
 	if (!RecoveryInProgress())
-	{
-		Datum args[] = {TimestampTzGetDatum(presence_now()), liveness_reads_from()};
-
-		store_execute(COUNT_CONNECTIONS, args, NULL);
-		set(values, nulls, CONNECTIONS, store_datum(SPI_tuptable, 0, 0));
-	}
+		set(values, nulls, CONNECTIONS, Int64GetDatum(connections_count(moment_now())));
 	store_close(&store);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/* memory(): bytes in use by all databases, and the limit */
+Datum
+presence_memory(PG_FUNCTION_ARGS)
+{
+	Datum values[2] = {0};
+	bool nulls[2] = {true, true};
+	TupleDesc tupdesc;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (shared_state != NULL)
+	{
+		set(values, nulls, 0, Int64GetDatum((int64) pg_atomic_read_u64(&shared_state->bytes_used)));
+		set(values, nulls, 1, Int64GetDatum((int64) presence_memory_limit * 1024));
+	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }

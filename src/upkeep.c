@@ -6,22 +6,18 @@
  */
 #include "postgres.h"
 
-#include "upkeep.h"
+#include <limits.h>
 
 #include "commands/trigger.h"
 #include "miscadmin.h"
-#include "storage/bufmgr.h"
-#include "storage/itemptr.h"
-#include "access/relation.h"
-#include "access/table.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
-#include "beats.h"
+#include "connections.h"
 #include "limits.h"
-#include "liveness.h"
+#include "member.h"
 #include "members.h"
-#include "presence.h"
+#include "settings.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(presence_sweep);
@@ -30,19 +26,19 @@ PG_FUNCTION_INFO_V1(presence_forget_user);
 PG_FUNCTION_INFO_V1(presence_forget_book);
 PG_FUNCTION_INFO_V1(presence_on_delete_forget);
 
-#define PURGE_STEP 1024 /* blocks a transaction of the worker */
+#define SWEEP_BATCH 1000
+#define ADOPT_BATCH 1000
 
-/* What follows asks the rows. */
+/* Gives those without any connection a lease. */
 static void
-write_beats(void)
+adopt_all(void)
 {
-	int64 *handles;
-	int n;
+	MemberKey after = {NULL, NULL};
 
-	if (beats_mode() == BEATS_NONE)
+	if (presences_come_by_replication())
 		return;
-	handles = beats_heard(&n);
-	liveness_write(handles, n);
+	while (!members_adopt(&after, ADOPT_BATCH, (int64) presence_timeout * 1000))
+		CHECK_FOR_INTERRUPTS();
 }
 
 /*
@@ -52,19 +48,21 @@ write_beats(void)
 Datum
 presence_sweep(PG_FUNCTION_ARGS)
 {
-	TimestampTz at = arg_timestamptz(fcinfo, 0, "at");
+	Moment moment = moment_at(arg_timestamptz(fcinfo, 0, "at"));
 	int32 removed = 0;
-	int dropped;
+	MemberKey *members;
+	int n;
+	bool more;
 	Store store;
 
 	store_open(&store, STORE_WRITE, "presence.sweep()");
-	liveness_adopt(presence_now());
-	write_beats();
-	do
+	adopt_all();
+	members = connections_ended(moment, INT_MAX, &n, &more);
+	for (int from = 0; from < n; from += SWEEP_BATCH)
 	{
-		removed += members_expire(at, NULL, &dropped);
+		removed += members_expire(members + from, Min(SWEEP_BATCH, n - from), moment);
 		CHECK_FOR_INTERRUPTS();
-	} while (dropped > 0);
+	}
 	store_close(&store);
 	PG_RETURN_INT32(removed);
 }
@@ -74,7 +72,7 @@ Datum
 presence_purge_history(PG_FUNCTION_ARGS)
 {
 	Interval zero = {0};
-	Datum values[1];
+	Datum before;
 	int64 purged;
 	Store store;
 
@@ -87,39 +85,12 @@ presence_purge_history(PG_FUNCTION_ARGS)
 				 errmsg("invalid older_than: \"%s\"",
 						DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(0)))),
 				 errdetail("The limit is 0 or more.")));
-	values[0] = DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(presence_now()),
-									PG_GETARG_DATUM(0));
+	before = DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(presence_now()),
+								 PG_GETARG_DATUM(0));
 	store_open(&store, STORE_WRITE, "presence.purge_history()");
-	purged = (int64) store_execute(PURGE, values, NULL);
+	purged = presences_purge(DatumGetTimestampTz(before));
 	store_close(&store);
 	PG_RETURN_INT64(purged);
-}
-
-static BlockNumber
-history_blocks(void)
-{
-	Relation rel = table_open(store_relation("room_presence"), AccessShareLock);
-	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
-
-	table_close(rel, NoLock);
-	return blocks;
-}
-
-uint32
-upkeep_purge_blocks(uint32 block, TimestampTz now)
-{
-	BlockNumber end = block + PURGE_STEP;
-	ItemPointerData from;
-	ItemPointerData to;
-	Datum values[3];
-
-	ItemPointerSet(&from, block, 0);
-	ItemPointerSet(&to, end, 0);
-	values[0] = TimestampTzGetDatum(now - (int64) presence_history_retention * USECS_PER_SEC);
-	values[1] = PointerGetDatum(&from);
-	values[2] = PointerGetDatum(&to);
-	store_execute(PURGE_BLOCKS, values, NULL);
-	return end < history_blocks() ? end : 0;
 }
 
 static int64
@@ -130,7 +101,7 @@ forget_user(text *user_id)
 
 	check_user_id(user_id);
 	store_open(&store, STORE_WRITE, "presence.forget_user()");
-	forgotten = members_forget_user(user_id, presence_now());
+	forgotten = members_forget_user(user_id);
 	store_close(&store);
 	return forgotten;
 }
@@ -143,7 +114,7 @@ forget_book(text *book_id)
 
 	check_book_id(book_id);
 	store_open(&store, STORE_WRITE, "presence.forget_book()");
-	forgotten = members_forget_book(book_id, presence_now());
+	forgotten = members_forget_book(book_id);
 	store_close(&store);
 	return forgotten;
 }

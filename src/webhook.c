@@ -3,7 +3,7 @@
  *	  What Pusher saw becomes fact: presence.pusher_apply_webhook.
  *
  * Pusher's webhooks say who came to a presence channel and who left. A member
- * that Pusher alone has seen is held by a stand-in (liveness.h), which yields to
+ * that Pusher alone has seen is held by a stand-in (connections.h), which yields to
  * the first real connection.
  */
 #include "postgres.h"
@@ -14,7 +14,7 @@
 #include "limits.h"
 #include "member.h"
 #include "members.h"
-#include "presence.h"
+#include "settings.h"
 #include "pusher.h"
 #include "store.h"
 
@@ -49,7 +49,7 @@ equals(Bytes value, const char *name)
 
 /* Applies one event; returns how many members it added or removed. */
 static int
-apply(JsonbContainer *event, TimestampTz now)
+apply(const PusherApp *app, JsonbContainer *event)
 {
 	Bytes name;
 	Bytes channel;
@@ -58,18 +58,18 @@ apply(JsonbContainer *event, TimestampTz now)
 	text *user_id;
 
 	if (!field(event, "name", &name) || !field(event, "channel", &channel) ||
-		!pusher_room_of_channel(channel, &book_id))
+		!pusher_room_of_channel(app, channel, &book_id))
 		return 0;
 	if (equals(name, "channel_vacated"))
-		return members_empty_room(book_id, now);
+		return members_empty_room(book_id);
 
 	if (!field(event, "user_id", &user))
 		return 0;
 	user_id = cstring_to_text_with_len(user.data, (int) user.len);
 	if (equals(name, "member_added"))
-		return is_user_id(user_id) && member_join_unheard(user_id, book_id, NULL, now);
+		return is_user_id(user_id) && member_join_unheard((MemberKey){user_id, book_id}, NULL);
 	if (equals(name, "member_removed"))
-		return member_leave(user_id, book_id, NULL, now);
+		return member_leave((MemberKey){user_id, book_id}, NULL);
 	return 0;
 }
 
@@ -100,10 +100,11 @@ presence_pusher_apply_webhook(PG_FUNCTION_ARGS)
 	text *body = arg_text(fcinfo, 2, "body");
 	JsonbContainer *events;
 	int32 changed = 0;
+	PusherApp app;
 	Store store;
 
 	store_open(&store, STORE_WRITE, "presence.pusher_apply_webhook()");
-	if (!pusher_webhook_signed(app_key, signature, body))
+	if (!pusher_webhook_signed(app_key, signature, body, &app))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("the webhook's signature is not valid")));
 	events = events_of(body);
@@ -112,7 +113,7 @@ presence_pusher_apply_webhook(PG_FUNCTION_ARGS)
 		JsonbValue *event = getIthJsonbValueFromContainer(events, i);
 
 		if (event->type == jbvBinary && JsonContainerIsObject(event->val.binary.data))
-			changed += apply(event->val.binary.data, presence_now());
+			changed += apply(&app, event->val.binary.data);
 	}
 	store_close(&store);
 	PG_RETURN_INT32(changed);

@@ -1,56 +1,75 @@
 /*
  * worker.c
- *	  The worker of a database: ends what expires.
+ *	  The worker of a database: sends its events, ends what expires, keeps its house.
+ *
+ * One process does it all, in steps: publish (publisher.c), expire and adopt (expiry.c), purge
+ * (purge.c) and tidy. Each is short, so that an event never waits long for another step, and
+ * each stands on its own: one that raises is reported, rolled back, and tried again a
+ * little later, and the others go on. What it works on is in shared memory or in tables, so
+ * that a worker that ends, for whatever reason, loses nothing.
  *
  * It sleeps until the next lease ends, or until a transaction commits that has an
- * earlier one (next_wakeup in its slot). To sleep without a lock and miss
+ * earlier one (next_wakeup in its slot), or events. To sleep without a lock and miss
  * nothing, it says "wake me for anything" before it looks, and when it will
- * look next only after: what commits in between sets its latch.
+ * look next only after: what commits in between sets its latch. All times are monotonic.
+ *
+ * It waits for nobody: for no standby and no disk (synchronous_commit; what is told is flushed,
+ * publisher.c), no lock (it skips what is locked,
+ * and lock_timeout bounds the rest), no setting that is meant for the database's users.
  *
  * It ends itself when a command needs the database to itself (holds), and when
  * the extension is gone; the launcher starts it again. Signals: SIGTERM ends it at
- * once, also where it waits for a lock; SIGHUP reads the configuration.
+ * once; SIGINT (pg_cancel_backend) ends the step at hand; SIGHUP reads the configuration.
  */
 #include "postgres.h"
 
 #include "worker.h"
 
 #include "access/xact.h"
-#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/snapmgr.h"
+#include "utils/memutils.h"
 #include "utils/wait_event.h"
 
-#include "beats.h"
-#include "leases.h"
-#include "liveness.h"
-#include "presence.h"
+#include "expiry.h"
+#include "memory.h"
+#include "notify.h"
+#include "settings.h"
 #include "publisher.h"
+#include "purge.h"
 #include "queue.h"
 #include "shared.h"
 #include "store.h"
-#include "upkeep.h"
+#include "transaction.h"
 
-#define MIN_SLEEP_MS   250   /* leases that end within it are one sweep */
-#define NAP_US         1000  /* after events were sent: what comes meanwhile goes together */
-#define MAX_SLEEP_MS   60000 /* the extension may have gone without a word */
-#define RESTART_MS     1000  /* after an exit; doubled with each that follows without a sweep */
-#define MAX_FAILURES   6
-#define WRITE_EVERY_MS 300000
-#define PURGE_EVERY_MS 60000 /* history_retention: one step, or a whole pass ended */
+#define MS(n)       ((int64) (n) *1000)
+#define SWEEP_EVERY MS(200)  /* at most; leases that end within it are one sweep */
+#define RETRY       MS(1000) /* after a step that failed */
+#define REST        MS(1)    /* after events were sent */
+#define LONG_REST   MS(3)    /* after so many that listeners have enough to do */
+#define MANY_EVENTS 16
+#define MAX_SLEEP   MS(10000) /* the extension may have gone without a word */
+#define RESTART     MS(500)   /* after an exit */
+#define KEEP_HOUSE  MS(60000) /* adoption of what was written by hand, tidying, the key */
 
 static DatabaseSlot *slot;
+
+/* Whether the process ends by its own wish. */
+static bool leaving = false;
+
+/* Settings may have changed. */
+static bool reloaded = false;
+
+/* Until then no events are sent: what comes meanwhile goes together. Monotonic. */
+static int64 rests_until = 0;
 
 /*
  * At any exit, and after the process has left the database (callbacks run in the
@@ -65,20 +84,12 @@ leave_slot(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
 		slot->worker_pid = 0;
 		slot->worker_latch = NULL;
 		slot->state = WORKER_WANTED;
-		slot->start_after =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESTART_MS << slot->failures);
-		slot->failures = Min(slot->failures + 1, MAX_FAILURES);
+		slot->start_after = presence_monotonic() + (leaving ? 0 : RESTART);
+		if (!leaving)
+			pg_atomic_write_u32(&slot->orphaned, 1);
 	}
 	LWLockRelease(shared_state->lock);
 	shared_wake_launcher();
-}
-
-/* Before the memory that others map is unmapped here. */
-static void
-close_memory(int code pg_attribute_unused(), Datum arg pg_attribute_unused())
-{
-	queue_close(slot);
-	beats_close(slot);
 }
 
 /* False if the database has a worker already, or must not have one now. */
@@ -87,7 +98,7 @@ take_slot(Oid dboid)
 {
 	bool taken = false;
 
-	slot = shared_find(dboid, false);
+	slot = shared_find(dboid, true);
 	if (slot == NULL)
 		return false;
 	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
@@ -100,22 +111,31 @@ take_slot(Oid dboid)
 			slot->state = WORKER_RUNNING;
 			slot->worker_pid = MyProcPid;
 			slot->worker_latch = MyLatch;
+			slot->no_worker_slot = false;
 			taken = true;
 		}
 	}
 	LWLockRelease(shared_state->lock);
 	if (taken)
 	{
+		/* nothing is lost that it was to send */
+		pg_atomic_write_u32(&slot->orphaned, 0);
 		on_shmem_exit(leave_slot, 0);
-		before_shmem_exit(close_memory, 0);
 		shared_wake_launcher(); /* it starts one after the other */
 	}
 	return taken;
 }
 
+pg_noreturn static void
+leave(void)
+{
+	leaving = true;
+	proc_exit(0);
+}
+
 /*
  * The settings of the database and of the role are for its users. A value they
- * give to these would hurt: no statement may be cut off, nor write nothing.
+ * give to these would hurt: no statement may be cut off, wait, or write nothing.
  */
 static void
 override_settings(void)
@@ -123,8 +143,9 @@ override_settings(void)
 	static const char *const settings[][2] = {
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
+		{"synchronous_commit", "off"},
 		{"statement_timeout", "0"},
-		{"lock_timeout", "0"},
+		{"lock_timeout", "100ms"},
 		{"transaction_timeout", "0"}, /* since 17 */
 		{"idle_in_transaction_session_timeout", "0"},
 	};
@@ -134,215 +155,259 @@ override_settings(void)
 			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+/* In a transaction. Ends the process if there is no extension. False: it is about to be dropped. */
+static bool
+check_extension(void)
+{
+	bool busy;
+
+	if (transaction_has_extension(&busy))
+		return !busy;
+	memory_forget_dropped(slot);
+	transaction_end();
+	if (worker_let_go(MyDatabaseId))
+		leave();
+	return false;
+}
+
 static void
 serve_interrupts(void)
 {
+	QueryCancelPending = false; /* there is nothing to cancel between two steps */
 	CHECK_FOR_INTERRUPTS();
 	if (slot->holds > 0)
-	{
-		publisher_run(slot);
-		proc_exit(0);
-	}
+		leave();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
-		pg_atomic_write_u32(&slot->sweep, 1); /* as new settings may have it */
+		reloaded = true;
 	}
 }
 
-static void
-begin_work(void)
+/* A step: does some work, and says when it wants to be called again (monotonic). */
+typedef int64 (*StepFunction)(void);
+
+typedef struct Step
 {
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, "presence: ending what has expired");
+	StepFunction run;
+	int64 due; /* monotonic */
+} Step;
+
+static int64
+publish(void)
+{
+	int sent = publisher_run(slot);
+
+	if (sent > 0)
+		rests_until = presence_monotonic() + (sent < MANY_EVENTS ? REST : LONG_REST);
+	return PG_INT64_MAX; /* or when a commit sets the flag */
 }
 
-static void
-end_work(void)
+/* When the next lease ends; from then on, commits say if there is an earlier one. */
+static int64
+next_lease(void)
 {
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
+	int64 next;
 
-/*
- * Keeps DROP EXTENSION out until the end of the transaction; false if it was faster.
- */
-static bool
-lock_extension(void)
-{
-	Oid extension = get_extension_oid("presence", true);
-
-	if (!OidIsValid(extension))
-		return false;
-	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	return get_extension_oid("presence", true) == extension;
-}
-
-/* In a transaction of its own; ends the process if there is no extension. */
-static void
-with_extension(void)
-{
-	begin_work();
-	if (lock_extension())
-		return;
-	end_work();
-	ereport(DEBUG1, (errmsg_internal("no extension presence in database %u", MyDatabaseId)));
-	worker_forget(MyDatabaseId);
-	proc_exit(0);
-}
-
-/*
- * Gives what has no connection one lease: after a crash or a restore, and now
- * and then, for what somebody did to the tables by hand.
- */
-static void
-adopt(void)
-{
-	static TimestampTz next = 0;
-	Store store;
-
-	if (GetCurrentTimestamp() < next)
-		return;
-	with_extension();
-	store_open(&store, STORE_WRITE, "presence worker");
-	liveness_adopt(presence_now());
-	store_close(&store);
-	if (next == 0)
-		ereport(LOG, (errmsg("presence worker started for database \"%s\"",
-							 get_database_name(MyDatabaseId))));
-	end_work();
-	next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_SLEEP_MS);
-}
-
-/* Ends what has expired, a batch a transaction; returns when the next lease ends. */
-static TimestampTz
-sweep(void)
-{
-	TimestampTz next;
-	bool more;
-	Store store;
-
-	do
-	{
-		with_extension();
-		store_open(&store, STORE_WRITE, "presence worker");
-		leases_look(slot);
-		more = leases_expire(presence_now());
-		next = more ? 0 : leases_next();
-		store_close(&store);
-		end_work();
-		leases_settle();
-		serve_interrupts();
-		publisher_run(slot);
-	} while (more);
-	slot->last_sweep = GetCurrentTimestamp();
-	slot->failures = 0;
+	pg_atomic_write_u64(&slot->next_wakeup, PG_INT64_MAX);
+	pg_atomic_write_u32(&slot->look, 0);
+	pg_memory_barrier();
+	next = memory_next_due(slot);
+	pg_atomic_write_u64(&slot->next_wakeup, (uint64) next);
 	return next;
 }
 
-/* Lets the tables know, now and then, who was heard when. */
-static void
-write_beats(void)
+static bool
+extension_is_there(void)
 {
-	static TimestampTz next = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	bool more = next != 0;
-	Store store;
+	bool there;
 
-	if (now < next)
-		return;
-	next = TimestampTzPlusMilliseconds(now, WRITE_EVERY_MS);
-	while (more)
-	{
-		with_extension();
-		store_open(&store, STORE_WRITE, "presence worker");
-		more = leases_write();
-		store_close(&store);
-		end_work();
-		leases_written();
-		serve_interrupts();
-		publisher_run(slot);
-	}
-	leases_forget_rooms(now);
+	transaction_begin("presence: looking after the extension");
+	there = check_extension();
+	if (IsTransactionState())
+		transaction_end();
+	return there;
 }
 
-/* presence.history_retention: some blocks now, the next ones another time. */
-static TimestampTz
-purge(TimestampTz due)
+static int64
+expire(void)
 {
-	static uint32 block = 0;
-	TimestampTz now = GetCurrentTimestamp();
-	Store store;
+	int64 soonest = presence_monotonic() + SWEEP_EVERY;
+
+	if (!extension_is_there())
+		return presence_monotonic() + RETRY;
+	if (expiry_run())
+		return 0;
+	slot->last_sweep = GetCurrentTimestamp();
+	return Max(Min(next_lease(), presence_monotonic() + MAX_SLEEP), soonest);
+}
+
+static int64
+adopt(void)
+{
+	if (!extension_is_there())
+		return presence_monotonic() + RETRY;
+	return expiry_adopt(slot) ? 0 : presence_monotonic() + KEEP_HOUSE;
+}
+
+/* presence.history_retention: a batch now, the next one when the pace allows it. */
+static int64
+purge(void)
+{
+	int64 wait;
 
 	if (presence_history_retention == 0)
-		return PG_INT64_MAX;
-	if (now < due && due != PG_INT64_MAX)
-		return due;
-	with_extension();
-	store_open(&store, STORE_WRITE, "presence worker");
-	block = upkeep_purge_blocks(block, now);
-	store_close(&store);
-	end_work();
-	return TimestampTzPlusMilliseconds(now, block == 0 ? PURGE_EVERY_MS : MIN_SLEEP_MS);
+		return presence_monotonic() + KEEP_HOUSE;
+	if (!extension_is_there())
+		return presence_monotonic() + RETRY;
+	wait = purge_run();
+	return presence_monotonic() + (wait == 0 ? KEEP_HOUSE : wait);
 }
 
-static void
-sleep_until(TimestampTz when)
+static int64
+tidy(void)
 {
-	long ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), when) + 1;
+	memory_tidy();
+	transaction_begin("presence: tidying");
+	if (check_extension())
+	{
+		memory_forget_dropped(slot);
+		notify_load_key(true);
+	}
+	if (IsTransactionState())
+		transaction_end();
+	return presence_monotonic() + KEEP_HOUSE;
+}
 
-	WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(ms, MAX_SLEEP_MS),
-			  PG_WAIT_EXTENSION);
+/* In the order of their right to go first. */
+enum
+{
+	PUBLISH,
+	EXPIRE,
+	ADOPT,
+	PURGE,
+	TIDY,
+	NUM_STEPS
+};
+
+static Step steps[NUM_STEPS] = {[PUBLISH] = {publish, 0},
+								[EXPIRE] = {expire, 0},
+								[ADOPT] = {adopt, 0},
+								[PURGE] = {purge, 0},
+								[TIDY] = {tidy, PG_INT64_MAX}};
+
+/* Runs one; if it raises, that is reported, and it is called again later. */
+static void
+run_step(Step *step)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	step->due = presence_monotonic() + RETRY;
+	PG_TRY();
+	{
+		step->due = step->run();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		AbortCurrentTransaction();
+		FlushErrorState();
+		pgstat_report_activity(STATE_IDLE, NULL);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	MemoryContextReset(context);
+}
+
+/* What commits ask for. A step that has just failed is left alone for its time. */
+static void
+heed_flags(void)
+{
+	static int64 failed_until = 0;
+
+	if (steps[PUBLISH].due != PG_INT64_MAX)
+		failed_until = steps[PUBLISH].due;
+	if (pg_atomic_read_u32(&slot->publish))
+		steps[PUBLISH].due = Max(failed_until, rests_until);
+	if (reloaded)
+		steps[EXPIRE].due = steps[PURGE].due = 0;
+	reloaded = false;
+	if (pg_atomic_read_u32(&slot->look))
+	{
+		pg_atomic_write_u32(&slot->look, 0);
+		steps[EXPIRE].due = Min(steps[EXPIRE].due, presence_monotonic() + SWEEP_EVERY);
+	}
+}
+
+/* While it rests, no commit wakes it. */
+static void
+sleep_until(int64 when)
+{
+	int64 now = presence_monotonic();
+	int64 ms = (when - now) / 1000 + 1;
+
+	if (rests_until > now)
+	{
+		pg_usleep(Max(Min(rests_until, when) - now, 1));
+		return;
+	}
+	if (ms > 0)
+		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+				  (long) Min(ms, MAX_SLEEP / 1000), PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
 }
 
-/*
- * The first step finds out whether there is anything to do here. Events are sent
- * whenever a commit sets the latch; sweeps keep a distance, so that leases that end
- * together are one.
- */
+/* Publishing goes before any other step, and after each of them. */
 static void
 work(void)
 {
-	TimestampTz next_sweep;
-	TimestampTz soonest_sweep;
-	TimestampTz next_purge = 0;
-
 	for (;;)
 	{
-		pg_atomic_write_u64(&slot->next_wakeup, PG_INT64_MAX);
-		pg_atomic_write_u32(&slot->sweep, 0);
-		pg_memory_barrier();
-		adopt();
-		if (!publisher_is_me())
-			publisher_start(slot);
-		next_sweep = sweep();
-		write_beats();
-		next_purge = purge(next_purge);
-		soonest_sweep = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIN_SLEEP_MS);
-		next_sweep = Min(Max(Min(next_sweep, next_purge), soonest_sweep),
-						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_SLEEP_MS));
-		pg_atomic_write_u64(&slot->next_wakeup, next_sweep);
+		int64 next = PG_INT64_MAX;
+		bool worked = false;
 
-		while (GetCurrentTimestamp() < next_sweep)
-		{
-			serve_interrupts();
-			if (publisher_run(slot))
-				pg_usleep(NAP_US);
-			if (pg_atomic_read_u32(&slot->sweep))
-				next_sweep = soonest_sweep;
-			/* what waits for a lock uses the same latch: the flag tells what it swallowed */
-			if (!pg_atomic_read_u32(&slot->publish))
-				sleep_until(next_sweep);
-		}
 		serve_interrupts();
-		publisher_run(slot);
+		heed_flags();
+		for (int i = 0; i < NUM_STEPS && !worked; i++)
+			if (steps[i].due <= presence_monotonic())
+			{
+				run_step(&steps[i]);
+				worked = true;
+			}
+			else
+				next = Min(next, steps[i].due);
+		if (!worked)
+			sleep_until(next);
 	}
+}
+
+/* Whether there is something to do here; if not, no slot is kept. */
+static bool
+is_needed(Oid dboid)
+{
+	bool busy;
+	bool needed;
+
+	transaction_begin("presence: starting");
+	needed = transaction_has_extension(&busy);
+	if (needed)
+		ereport(LOG,
+				(errmsg("presence worker started for database \"%s\"", get_database_name(dboid))));
+	else
+	{
+		ereport(DEBUG1, (errmsg_internal("no extension presence in database %u", dboid)));
+		slot = shared_find(dboid, false);
+		if (slot != NULL)
+			memory_forget_dropped(slot);
+	}
+	transaction_end();
+	if (!needed)
+		(void) worker_let_go(dboid);
+	return needed;
 }
 
 void
@@ -351,11 +416,16 @@ presence_worker_main(Datum arg)
 	Oid dboid = DatumGetObjectId(arg);
 
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGINT, StatementCancelHandler);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	if (!take_slot(dboid))
-		proc_exit(0);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(dboid, InvalidOid, 0);
 	override_settings();
+	shared_attach();
+	if (!is_needed(dboid) || !take_slot(dboid))
+		leave();
+	CurrentMemoryContext =
+		AllocSetContextCreate(TopMemoryContext, "presence worker", ALLOCSET_DEFAULT_SIZES);
+	steps[TIDY].due = presence_monotonic() + KEEP_HOUSE;
 	work();
 }

@@ -17,8 +17,11 @@ extern void worker_init(void);
 extern void worker_hold(Oid dboid);
 extern void worker_release(Oid dboid);
 
-/* The database is no more, or its extension: forgets its slot. */
+/* The database is no more: forgets all that was its. */
 extern void worker_forget(Oid dboid);
+
+/* Gives a database's slot back, unless there are members in its memory. */
+extern bool worker_let_go(Oid dboid);
 
 /* A database may have the extension: has a worker look. */
 extern void worker_look(Oid dboid);

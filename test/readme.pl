@@ -65,7 +65,8 @@ sub without_events
 	my ($text) = @_;
 	my @events = $text =~ /^Asynchronous notification.*$/mg;
 	$text =~ s/^Asynchronous notification.*\n//mg;
-	s/\d{4}-\d\d-\d\dT[\d:.]+Z/TIME/, s/PID \d+/PID/ for @events;
+	s/\d{4}-\d\d-\d\dT[\d:.]+Z/TIME/, s/PID \d+/PID/, s/"mac":"[0-9a-f]{32}"/"mac":"MAC"/ for @events;
+	$text =~ s/\b\d{16}\b/HANDLE/g;
 	$text =~ s/[ ]+$//mg;
 	$text =~ s/\n{2,}/\n/g;
 	return ($text, @events);

@@ -1,6 +1,6 @@
 // Three kinds of tests. client: store, hook and components, in jsdom. server:
-// routes and actions on a PostgreSQL with the extension. browser: the built app
-// in Chromium. The last two get what they need from scripts/test.
+// routes, actions, migrations and typed calls, on a PostgreSQL with the extension.
+// browser: the built app in Chromium. The last two get what they need from scripts/test.
 
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
@@ -13,6 +13,14 @@ const alias = {
   'server-only': path('./test/empty.ts')
 }
 
+const SERVER = [
+  'src/actions/**/*.test.ts',
+  'src/app/api/**/*.test.ts',
+  'src/proxy.test.ts',
+  'src/lib/{env,presence,security,users}.test.ts',
+  'test/server/**/*.test.ts'
+]
+
 export default defineConfig({
   test: {
     projects: [
@@ -22,7 +30,7 @@ export default defineConfig({
           name: 'client',
           environment: 'jsdom',
           include: ['src/**/*.test.{ts,tsx}'],
-          exclude: ['src/actions/**', 'src/app/api/**', 'src/lib/*-server.test.ts']
+          exclude: SERVER
         }
       },
       {
@@ -30,8 +38,20 @@ export default defineConfig({
         test: {
           name: 'server',
           environment: 'node',
-          include: ['src/{actions,app/api}/**/*.test.ts', 'src/lib/*-server.test.ts', 'test/server/**/*.test.ts'],
-          setupFiles: ['test/server/setup.ts']
+          include: SERVER,
+          setupFiles: ['test/server/setup.ts'],
+          testTimeout: 60_000,
+          env: {
+            DATABASE_URL: process.env.TEST_DATABASE_URL ?? '',
+            BETTER_AUTH_SECRET: 'a secret of the tests, with 32 characters',
+            BETTER_AUTH_URL: 'http://127.0.0.1:3000',
+            PUSHER_APP_ID: '1',
+            PUSHER_KEY: 'reading-key',
+            PUSHER_HOST: '127.0.0.1',
+            PUSHER_PORT: '6001',
+            AVATAR_HOSTS: 'avatars.example.com',
+            SIGN_UP: 'true'
+          }
         }
       },
       {
@@ -39,10 +59,11 @@ export default defineConfig({
           name: 'browser',
           environment: 'node',
           include: ['test/browser/**/*.test.ts'],
-          testTimeout: 90_000,
-          hookTimeout: 120_000,
-          // One PostgreSQL and one gateway, which the tests stop and start.
-          fileParallelism: false
+          // They poll for what they wait for; a slow machine needs longer.
+          testTimeout: 120_000,
+          hookTimeout: 240_000,
+          // Mostly they wait, for leases and for time limits: so two files at once, on two cores.
+          maxWorkers: 2
         }
       }
     ]

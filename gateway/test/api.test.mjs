@@ -98,7 +98,7 @@ test('channels and users, over all gateways', async () => {
   assert.deepEqual(await get('/channels', { filter_by_prefix: 'presence-room-li', info: 'user_count' }),
     { channels: { 'presence-room-list': { user_count: 2 } } })
   assert.deepEqual(await get('/channels/presence-room-list', { info: 'user_count,subscription_count' }),
-    { occupied: true, user_count: 2, subscription_count: 1 })
+    { occupied: true, user_count: 2, subscription_count: 2 })
   assert.deepEqual(await get('/channels/public-list'), { occupied: true })
   assert.deepEqual(await get('/channels/nobody'), { occupied: false })
   assert.deepEqual((await get('/channels/presence-room-list/users')).users.map(({ id }) => id).sort(), ['ann', 'ben'])
@@ -107,15 +107,15 @@ test('channels and users, over all gateways', async () => {
 })
 
 test('a user who signed in gets his own events, and can be thrown out, on any gateway', async () => {
-  for (const gw of [gateway, other]) {
-    const client = newClient(gw, 'ann')
+  for (const [gw, id] of [[gateway, 'ann'], [other, 'ben']]) { // each his own: the other gateway may hear of the first one's end late
+    const client = newClient(gw, id)
     const got = []
     client.signin()
     client.user.bind('hello', (data) => got.push(data))
     await until('signed in', () => client.user.user_data)
-    await api.sendToUser('ann', 'hello', { n: 1 })
+    await api.sendToUser(id, 'hello', { n: 1 })
     await until('told', () => got.length)
-    await api.terminateUserConnections('ann')
+    await api.terminateUserConnections(id)
     await until('thrown out', () => client.connection.state === 'disconnected' || client.connection.state === 'failed' || client.connection.state === 'unavailable' || client.connection.state === 'connecting')
   }
 })
@@ -143,5 +143,5 @@ test('health and metrics', async () => {
   assert.equal(await gateway.get('/healthz'), 'ok\n')
   assert.equal(await gateway.metric('database_up'), 1)
   const text = await gateway.get('/metrics')
-  for (const line of text.trim().split('\n')) assert.match(line, /^(# (HELP|TYPE) presence_gateway_\w+ .+|presence_gateway_\w+({le="[^"]+"})? [0-9.e+-]+)$/)
+  for (const line of text.trim().split('\n')) assert.match(line, /^(# (HELP|TYPE) (presence_gateway|process)_\w+ .+|(presence_gateway|process)_\w+({\w+="[^"]+"})? [0-9.e+-]+)$/)
 })

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import net from 'node:net'
 import {
-  apiOf, atEnd, authorize, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, pgCtl, postmasterPid, sleep,
+  apiOf, atEnd, authorize, closeAll, enter, eventsOf, hook, memberIds, newClient, newDatabase, newReceiver, newSocket, pgCtl, postmasterPid, sleep,
   slowness, startGateway, until
 } from './harness.mjs'
 
@@ -56,13 +56,13 @@ async function newProxy() {
   return proxy
 }
 
-test('a client that is killed is gone at once', async () => {
-  const gateway = await startGateway(database)
+test('a client that is killed is gone at once, if nobody lingers', async () => {
+  const gateway = await startGateway(database, ['--linger', '0'])
   const ann = await enter(newClient(gateway, 'ann'), 'killed')
   const child = await clientProcess(gateway, 'ben', 'killed')
   await until('ben is there', () => ann.members.count === 2)
   child.kill('SIGKILL')
-  await until('ben is gone', () => ann.members.count === 1, 1000)
+  await until('ben is gone', () => ann.members.count === 1, 10_000) // a silent one would take 24 s
 })
 
 test('a client that falls silent is gone within 30 s', { timeout: 120_000 }, async () => {
@@ -93,10 +93,10 @@ test('PostgreSQL restarts: nobody reconnects, all hear of it, lists are right', 
   for (const mode of ['fast', 'immediate', 'fast', 'immediate', 'immediate']) {
     rooms.forEach((room) => (room.events.length = 0))
     pgCtl('-m', mode, 'stop')
-    await until('degraded', () => rooms.every((room) => eventsOf(room, 'presence:degraded').length === 1))
+    await until('degraded', () => rooms.every((room) => eventsOf(room, 'presence:degraded').length >= 1))
     assert.match(await gateway.get('/healthz'), /away/)
     pgCtl('-w', 'start')
-    await until('restored', () => rooms.every((room) => eventsOf(room, 'presence:restored').length === 1), 20_000)
+    await until('restored', () => rooms.every((room) => eventsOf(room, 'presence:restored').length >= 1), 20_000)
     assert.deepEqual(await database.members('restart'), ['ann', 'ben', 'cat'])
     for (const room of rooms) {
       assert.deepEqual(memberIds(room), ['ann', 'ben', 'cat'])
@@ -124,11 +124,11 @@ test('what happened while PostgreSQL was away from the gateway comes as a differ
   await enter(newClient(other, 'cat'), 'cut')
   const late = newClient(gateway, 'dan')
   late.subscribe('presence-room-cut')
-  await until('degraded', () => eventsOf(ann, 'presence:degraded').length === 1, 20_000)
+  await until('degraded', () => eventsOf(ann, 'presence:degraded').length >= 1, 20_000)
   assert.deepEqual(memberIds(ann), ['ann', 'ben'])
   proxy.drop()
   proxy.cut = false
-  await until('restored', () => eventsOf(ann, 'presence:restored').length === 1, 20_000)
+  await until('restored', () => eventsOf(ann, 'presence:restored').length >= 1, 20_000)
   await until('the list is right', () => same(memberIds(ann), ['ann', 'cat', 'dan']))
   await until('who came meanwhile is in', () => late.channel('presence-room-cut').subscribed)
   assert.deepEqual(eventsOf(ann, 'pusher:member_removed').map(({ id }) => id), ['ben'])
@@ -140,10 +140,10 @@ test('a database that does not answer is degraded, and is dropped in the end', {
   const gateway = await startGateway(database, [], { host: proxy.host })
   const ann = await enter(newClient(gateway, 'ann'), 'slow')
   proxy.cut = true
-  await until('degraded', () => eventsOf(ann, 'presence:degraded').length === 1, 20_000)
+  await until('degraded', () => eventsOf(ann, 'presence:degraded').length >= 1, 20_000)
   await until('given up', () => gateway.log.includes('no answer'), 40_000)
   proxy.cut = false
-  await until('restored', () => eventsOf(ann, 'presence:restored').length === 1, 20_000)
+  await until('restored', () => eventsOf(ann, 'presence:restored').length >= 1, 20_000)
   assert.deepEqual(memberIds(ann), ['ann'])
 })
 
@@ -152,12 +152,14 @@ test('kill -9 of PostgreSQL under load: lists equal room_members within the leas
   const rooms = 5
   const clients = await Promise.all(Array.from({ length: 100 }, () => newSocket(gateway)))
   const lists = clients.map(() => null)
+  let errors = 0 // nobody is told that he was removed
   let churning = true
   clients.forEach((raw, i) =>
     raw.socket.on('message', (text) => {
       const { event, data } = JSON.parse(text)
       const value = data && typeof data === 'string' ? JSON.parse(data) : data
       if (event === 'pusher_internal:subscription_succeeded') lists[i] = new Set(value.presence.ids)
+      if (event === 'pusher:subscription_error') errors++
       if (event === 'pusher_internal:member_added') lists[i]?.add(value.user_id)
       if (event === 'pusher_internal:member_removed') lists[i]?.delete(value.user_id)
     })
@@ -203,10 +205,11 @@ test('kill -9 of PostgreSQL under load: lists equal room_members within the leas
     }, 27_000)
   assert.ok(Date.now() - start < 25_000 * slowness)
   assert.ok(clients.every((raw) => raw.code === null))
+  assert.equal(errors, 0)
 })
 
 test('a slow reader is closed, others are not delayed', async () => {
-  const gateway = await startGateway(database, ['--max-backlog', '100000'])
+  const gateway = await startGateway(database, ['--max-backlog', '100000', '--silence', '600'])
   const [slow, quick] = [await newSocket(gateway), await newSocket(gateway)]
   for (const raw of [slow, quick]) await raw.subscribe('flood')
   slow.socket._socket.pause()
@@ -216,7 +219,7 @@ test('a slow reader is closed, others are not delayed', async () => {
   while ((await gateway.metric('sockets_slow_total')) === 0 && sent < 2000) {
     await Promise.all(Array.from({ length: 10 }, () => api.trigger('flood', 'wave', data)))
     sent += 10
-    await until('the quick one has all', () => quick.messages.filter(({ event }) => event === 'wave').length === sent, 2000)
+    await until('the quick one has all', () => quick.messages.filter(({ event }) => event === 'wave').length === sent, 10_000)
   }
   assert.equal(await gateway.metric('sockets_slow_total'), 1)
   assert.equal(quick.code, null)
@@ -242,7 +245,7 @@ test('SIGTERM: clients are told 4200, members stay for the linger, and nobody se
 })
 
 test('SIGKILL of a gateway: its members are back through another one, or gone by the lease', { timeout: 60_000 }, async () => {
-  const db = await newDatabase({ 'presence.timeout': '3s' })
+  const db = await newDatabase({ 'presence.timeout': '5s' })
   const gateway = await startGateway(db)
   const other = await startGateway(db)
   const ann = await enter(newClient(other, 'ann'), 'sigkill')
@@ -251,7 +254,7 @@ test('SIGKILL of a gateway: its members are back through another one, or gone by
   const start = Date.now()
   await gateway.kill()
   await enter(newClient(other, 'ben'), 'sigkill')
-  await until('cat is gone', () => !ann.members.get('cat'), 8000)
+  await until('cat is gone', () => !ann.members.get('cat'), 15_000)
   assert.ok(Date.now() - start > 1000)
   assert.deepEqual(memberIds(ann), ['ann', 'ben'])
   assert.deepEqual(eventsOf(ann, 'pusher:member_removed').map(({ id }) => id), ['cat'])
@@ -269,12 +272,12 @@ test('a gateway that was stopped for longer than the lease joins again', { timeo
 })
 
 test('heartbeats keep a connection for longer than its lease', async () => {
-  const db = await newDatabase({ 'presence.timeout': '1500ms' })
+  const db = await newDatabase({ 'presence.timeout': '3s' })
   const gateway = await startGateway(db)
   const raw = await newSocket(gateway)
   await raw.subscribe('presence-room-beat', { user_id: 'ann' })
   const first = (await db.sql('SELECT id FROM presence.online')).rows
-  await sleep(4000)
+  await sleep(6500)
   assert.deepEqual((await db.sql('SELECT id FROM presence.online')).rows, first)
 })
 
@@ -296,4 +299,34 @@ test('TLS', async () => {
   assert.equal((await until('answer', () => messages.shift())).event, 'pusher_internal:subscription_succeeded')
   for (let n = 0; n < 50; n++) socket.send(JSON.stringify({ event: 'pusher:ping', data: {}, pad: 'x'.repeat(n * 200) }))
   await until('50 pongs', () => messages.filter(({ event }) => event === 'pusher:pong').length === 50)
+})
+
+test('webhooks: the server crashes with events under way, and what was told adds up', { timeout: 240_000 }, async () => {
+  const db = await newDatabase() // other tests' clients are not in it
+  const receiver = await newReceiver()
+  const held = []
+  receiver.answer = ({ response }) => held.push(response) // does not answer
+  await hook(db, receiver)
+  const gateway = await startGateway(db, ['--linger', '0'])
+  const [stays, goes] = [await newSocket(gateway), await newSocket(gateway)]
+  await stays.subscribe('private-stays')
+  await goes.subscribe('private-goes')
+  await db.sql("SELECT presence.join_room('ann', 'crashed', ttl => '1 h'), presence.join_room('ben', 'crashed', ttl => '1 h')")
+  await until('under way', () => held.length)
+  await until('all is written down', async () => (await db.sql("SELECT FROM presence.webhook_event WHERE channel IN ('private-stays', 'private-goes')")).rowCount === 2)
+  pgCtl('-m', 'immediate', 'stop')
+  goes.socket.terminate()
+  receiver.answer = null
+  for (const response of held) response.destroy()
+  await sleep(1000)
+  pgCtl('-w', 'start')
+  await db.sql("SELECT presence.leave_room('ben', 'crashed')")
+  const told = () => [...new Set(receiver.events.map(({ name, channel, user_id }) => `${channel} ${name}${user_id ? ` ${user_id}` : ''}`))].sort()
+  // nobody holds ann any more; the channel that went is found out about by upkeep, a lease later
+  await until('all is told', () => told().length >= 9, 150_000)
+  assert.deepEqual(told(), [
+    'presence-room-crashed channel_occupied', 'presence-room-crashed channel_vacated', 'presence-room-crashed member_added ann',
+    'presence-room-crashed member_added ben', 'presence-room-crashed member_removed ann', 'presence-room-crashed member_removed ben',
+    'private-goes channel_occupied', 'private-goes channel_vacated', 'private-stays channel_occupied'
+  ])
 })

@@ -1,10 +1,10 @@
 /*
  * fuzz.c
- *	  libFuzzer's way into what parses the messages of strangers (src/message.c).
+ *	  libFuzzer's way into what parses the messages of strangers (src/protocol/message.c).
  */
 #include <stdlib.h>
 
-#include "../src/message.h"
+#include "protocol/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,6 +54,19 @@ parse_member(Bytes channel_data)
 	free(member.user_info);
 }
 
+static void
+sign_in(Bytes user_data)
+{
+	MemberData user;
+
+	json_decref(signin_watchlist(user_data));
+
+	if (signin_data_parse(user_data, &user))
+		check(user.user_id != NULL && (!user.user_info || strlen(user.user_info) <= 1024));
+	free(user.user_id);
+	free(user.user_info);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -67,7 +80,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (message.channel_data.data)
 	{
 		parse_member(message.channel_data);
-		free(signin_user_id(message.channel_data));
+		sign_in(message.channel_data);
 	}
 	if (message.channel.data && is_channel_name(message.channel))
 	{

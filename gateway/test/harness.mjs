@@ -1,17 +1,20 @@
 // What the tests share: databases, gateways, clients, and waiting for a state.
 import { spawn, execFileSync } from 'node:child_process'
+import { createHmac, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import http from 'node:http'
+import net from 'node:net'
 import pg from 'pg'
-import Pusher from 'pusher-js'
 import PusherServer from 'pusher'
+import Pusher from 'pusher-js'
 import WebSocket from 'ws'
 
 export const slowness = Number(process.env.SLOWNESS ?? 1) // of a gateway that is watched
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 // Waits until the function returns something true, and returns it.
-export async function until(what, check, ms = 10_000) {
+export async function until(what, check, ms = 30_000) {
   const end = Date.now() + ms * slowness
   for (;;) {
     const value = await check()
@@ -61,26 +64,33 @@ export async function newDatabase(settings = {}) {
   const sql = (text, values) => query(name, text, values)
   await sql('CREATE EXTENSION presence')
   await sql("SELECT presence.grant_gateway('gateway')")
-  await sql("INSERT INTO presence.pusher_app VALUES ('1', 'app-key', 'app-secret')")
+  await sql("INSERT INTO presence.pusher_app (app_id, key, secret) VALUES ('1', 'app-key', 'app-secret')")
   const members = async (book) =>
     (await sql('SELECT user_id FROM presence.room_members($1) ORDER BY user_id', [book])).rows.map((row) => row.user_id)
-  return { name, sql, members }
+  // An event as the database itself would send it.
+  const notify = async (event) => {
+    const head = JSON.stringify(event).slice(0, -1)
+    const hasKey = (await sql("SELECT to_regprocedure('presence.event_key()') IS NOT NULL AS ok")).rows[0].ok
+    const mac = hasKey ? createHmac('sha256', (await sql('SELECT presence.event_key() AS key')).rows[0].key).update(head).digest('hex').slice(0, 32) : ''
+    await sql("SELECT pg_notify('presence', $1)", [`${head}${hasKey ? `,"mac":"${mac}"` : ''}}`])
+  }
+  return { name, sql, members, notify }
 }
 
 // Gateways
 
-export async function startGateway(database, args = [], { host } = {}) {
-  const wrapper = (process.env.GATEWAY_WRAPPER ?? '').split(' ').filter(Boolean)
-  const conninfo = `host=${host ?? process.env.PGHOST} user=gateway dbname=${database.name}`
+export async function startGateway(database, args = [], { host, wrap = [], ready = true, conninfo, env = {}, stdio = [] } = {}) {
+  const wrapper = [...wrap, ...(process.env.GATEWAY_WRAPPER ?? '').split(' ').filter(Boolean)]
+  conninfo ??= `host=${host ?? process.env.PGHOST} user=gateway dbname=${database.name}`
   const command = [...wrapper, process.env.GATEWAY_PROGRAM, '--listen', '127.0.0.1:0', '--database', conninfo, ...args]
-  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe', ...stdio], env: { ...process.env, ...env } })
   const gateway = { child, log: '', port: 0 }
   const exited = once(child, 'exit')
   child.stderr.on('data', (data) => (gateway.log += data))
   await until('the gateway listens', () => {
     if (child.exitCode !== null) throw new Error(`the gateway ended: ${gateway.log}`)
     gateway.port = Number(/listening on \S+?:(\d+)/.exec(gateway.log)?.[1] ?? 0)
-    return gateway.port && gateway.log.includes('database connected')
+    return gateway.port && (!ready || gateway.log.includes('database connected'))
   })
   gateway.stop = async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
@@ -91,9 +101,11 @@ export async function startGateway(database, args = [], { host } = {}) {
     child.kill(signal)
     if (signal === 'SIGKILL') await exited
   }
+  gateway.status = async (path) => (await fetch(`http://127.0.0.1:${gateway.port}${path}`)).status
   gateway.get = async (path) => (await fetch(`http://127.0.0.1:${gateway.port}${path}`)).text()
   gateway.metric = async (name) => {
-    const line = new RegExp(`^presence_gateway_${name} (\\S+)$`, 'm').exec(await gateway.get('/metrics'))
+    const pattern = name.replace(/[{}"]/g, '\\$&')
+    const line = new RegExp(`^presence_gateway_${pattern} (\\S+)$`, 'm').exec(await gateway.get('/metrics'))
     return Number(line[1])
   }
   atEnd(() => gateway.stop())
@@ -105,7 +117,8 @@ export const apiOf = (gateway, app = {}) =>
 
 // Clients
 
-const signer = new PusherServer({ appId: '1', key: 'app-key', secret: 'app-secret', cluster: 'x' })
+export const encryptionMasterKeyBase64 = Buffer.alloc(32, 'a master key').toString('base64')
+const signer = new PusherServer({ appId: '1', key: 'app-key', secret: 'app-secret', cluster: 'x', encryptionMasterKeyBase64 })
 export const authorize = (socketId, channel, data) => signer.authorizeChannel(socketId, channel, data)
 export const authenticate = (socketId, user) => signer.authenticateUser(socketId, user)
 
@@ -167,5 +180,97 @@ export async function newSocket(gateway, path = '/app/app-key?protocol=7', optio
     raw.say('pusher:subscribe', { channel, ...(needsAuth ? authorize(raw.socket_id, channel, data) : {}) })
     return raw.next('pusher_internal:subscription_succeeded')
   }
+  return raw
+}
+
+// Webhooks
+
+// The app's server: what came, verified by the official package. answer(request, response) may do else.
+export async function newReceiver() {
+  const receiver = { requests: [], events: [], answer: null }
+  const server = http.createServer((request, response) => {
+    let body = ''
+    request.setEncoding('utf8').on('data', (data) => (body += data)).on('end', async () => {
+      const webhook = signer.webhook({ headers: request.headers, rawBody: body })
+      receiver.requests.push({ request, body, at: Date.now() })
+      if (request.method !== 'POST' || !webhook.isValid()) return response.writeHead(401).end()
+      const { events } = webhook.getData()
+      if (receiver.answer) return receiver.answer({ request, response, events, accept: () => receiver.events.push(...events) })
+      receiver.events.push(...events)
+      response.end('ok')
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  atEnd(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  receiver.url = `http://127.0.0.1:${server.address().port}/hook?a=b`
+  receiver.of = (channel) => receiver.events.filter((event) => event.channel === channel)
+  receiver.told = (channel) => receiver.of(channel).map(({ name, user_id }) => (user_id ? `${name} ${user_id}` : name))
+  return receiver
+}
+
+export const hook = (db, receiver, events) =>
+  db.sql('INSERT INTO presence.pusher_webhook (app_id, url, events) VALUES (1, $1, COALESCE($2, ARRAY[\'channel_occupied\', \'channel_vacated\', \'member_added\', \'member_removed\']))', [receiver.url, events])
+
+// Processes: CPU seconds so far, and resident megabytes.
+export const cpuSeconds = (pid) => {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+export const residentMb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024
+
+// An honest client in a process of its own: what its pings and joins took, from begin() to end().
+async function startHonest(gateway, room) {
+  const child = spawn(process.execPath, ['honest.mjs', String(gateway.port), room], { stdio: ['pipe', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.on('data', (data) => (out += data))
+  atEnd(() => child.kill('SIGKILL'))
+  await until('the honest client is there', () => out.includes('ready'))
+  // Of a few the longest is no percentile: one outlier of the machine is left out.
+  const p = (list, q) => [...list].sort((a, b) => a - b)[Math.floor((list.length - 1) * q)]
+  const begin = () => child.stdin.write('begin\n')
+  const end = async () => {
+    const ended = once(child, 'exit')
+    child.stdin.end()
+    await ended
+    const { ping, join, lost } = JSON.parse(out.split('\n').filter((line) => line.startsWith('{'))[0])
+    return { pings: ping.length, ping: p(ping, 0.99), joins: join.length, join: p(join, 0.99), longest: Math.max(...ping, ...join), lost }
+  }
+  return { begin, end }
+}
+
+// While something bad happens to a gateway an honest client of it goes on, its round trips under
+// LIMIT (100 ms, p99). Another one does the same at a gateway to which nothing happens: what that one
+// waits for is the machine, and three times as much is allowed besides.
+const limit = Number(process.env.LIMIT ?? 100) * slowness
+export async function during(t, gateway, idle, bad) {
+  const room = t.name.replace(/[^a-z]/g, '').slice(0, 40)
+  const clients = [await startHonest(gateway, room), await startHonest(idle, `${room}-idle`)]
+  for (const { begin } of clients) begin()
+  const end = Date.now() + 2000 // at least, so that there is something to judge
+  const value = await bad()
+  await sleep(Math.max(500, end - Date.now()))
+  const [mine, quiet] = await Promise.all(clients.map(({ end }) => end()))
+  const say = ({ pings, ping, joins, join, longest }) => `${pings} pings p99 ${ping.toFixed(1)} ms, ${joins} joins p99 ${join.toFixed(1)} ms, longest ${longest.toFixed(1)} ms`
+  t.diagnostic(`honest client: ${say(mine)}; where nothing happens: ${say(quiet)}`)
+  if (mine.lost) throw new Error('the honest client was closed')
+  if (mine.pings < 4 || mine.joins < 1) throw new Error('too few round trips to judge')
+  for (const what of ['ping', 'join']) if (mine[what] > limit + 3 * quiet[what]) throw new Error(`${what}s: p99 ${mine[what]} ms`)
+  return value
+}
+
+// A TCP connection as it is, with what came.
+export async function dial(gateway, text = '') {
+  const socket = net.connect({ port: gateway.port, host: '127.0.0.1' })
+  const raw = { socket, answer: '', closed: false }
+  socket.on('data', (data) => (raw.answer += data)).on('close', () => (raw.closed = true)).on('error', () => (raw.closed = true))
+  raw.write = (data) => socket.write(data)
+  raw.status = () => until('an answer', () => Number(/^HTTP\/1\.1 (\d+)/.exec(raw.answer)?.[1]))
+  atEnd(() => socket.destroy())
+  await until('connected', () => !socket.connecting)
+  if (text) socket.write(text)
   return raw
 }

@@ -24,7 +24,9 @@ for (const [path, code] of [
   ['/nowhere?protocol=7', 4005],
   ['/app/?protocol=7', 4005],
   ['/app/app-key?protocol=3', 4007],
-  ['/app/app-key?protocol=seven', 4007],
+  ['/app/app-key?protocol=8', 4007],
+  ['/app/app-key?protocol=seven', 4006],
+  ['/app/app-key?protocol=', 4008],
   ['/app/app-key', 4008]
 ])
   test(`${path} is refused with ${code}`, async () => {
@@ -55,12 +57,27 @@ test('a message in fragments is one message', async () => {
   await raw.next('pusher:pong')
 })
 
-test('a message that is too large closes the connection, in one piece or in many', async () => {
+test('a message that is too large is not read, and loses nothing', async () => {
+  const raw = await newSocket(gateway)
+  for (const send of [
+    () => raw.send(`{"event":"pusher:ping","pad":"${'x'.repeat(100_000)}"}`),
+    () => {
+      for (let i = 0; i < 80; i++) raw.socket.send('x'.repeat(1000), { fin: i === 79 })
+    }
+  ]) {
+    send()
+    assert.match((await raw.next('pusher:error')).data.message, /bytes was not read/)
+  }
+  raw.say('pusher:ping', {})
+  await raw.next('pusher:pong')
+})
+
+test('one of a megabyte closes the connection, in one piece or in many', async () => {
   const whole = await newSocket(gateway)
-  whole.send(`{"event":"pusher:ping","pad":"${'x'.repeat(20000)}"}`)
+  whole.send('x'.repeat(1_100_000))
   assert.equal(await whole.closed(), 1009)
   const parts = await newSocket(gateway)
-  for (let i = 0; i < 20; i++) parts.socket.send('x'.repeat(1000), { fin: false })
+  for (let i = 0; i < 30; i++) parts.socket.send('x'.repeat(50_000), { fin: false })
   assert.equal(await parts.closed(), 1009)
 })
 
@@ -186,7 +203,8 @@ test('signin, and what only that user gets', async () => {
 test('pings of a client are answered, and a silent one is pinged', async () => {
   const quick = await startGateway(database, ['--silence', '2'])
   const live = await newSocket(quick)
-  const mute = await newSocket(quick)
+  const mute = await newSocket(quick, undefined, { autoPong: false })
+  const modest = await newSocket(quick) // answers the pings of WebSocket only
   const answer = setInterval(() => {
     if (live.messages.some(({ event }) => event === 'pusher:ping')) {
       live.messages.length = 0
@@ -196,6 +214,7 @@ test('pings of a client are answered, and a silent one is pinged', async () => {
   assert.equal(await mute.closed(), 4201)
   clearInterval(answer)
   assert.equal(live.code, null)
+  assert.equal(modest.code, null)
 })
 
 test('sockets are limited', async () => {

@@ -19,7 +19,7 @@ let env
 before(async () => {
   if (!suites) return
   const database = await newDatabase({ 'presence.channel_prefix': 'presence-' })
-  for (const { id, key, secret } of [mt1, eu]) await database.sql('INSERT INTO presence.pusher_app VALUES ($1, $2, $3)', [id, key, secret])
+  for (const { id, key, secret } of [mt1, eu]) await database.sql('INSERT INTO presence.pusher_app (app_id, key, secret) VALUES ($1, $2, $3)', [id, key, secret])
   const [certificate, secret] = [`${suites}/cert.pem`, `${suites}/key.pem`]
   await exec('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=pusher.com', '-keyout', secret, '-out', certificate])
   const plain = await startGateway(database)

@@ -11,15 +11,18 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(presence_node session listener sqlstate worker_pid wait_for_worker
-  wait_for_no_worker wait_until seconds quick nothing_crashed);
+our @EXPORT = qw(wait_for_server presence_node session listener sqlstate worker_pid wait_for_worker
+  wait_for_no_worker wait_until wait_for_closed seconds quick same_worker nothing_crashed preload);
 
 # A node with presence in shared_preload_libraries and in the database postgres.
-# plain => 1: not preloaded; bare => 1: no extension; conf => settings; init => {...}
+# plain => 1: not preloaded; bare => 1: no extension; conf => settings; init => {...};
+# env => {...}: the environment of its first start
 sub presence_node
 {
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	local %ENV = (%ENV, %{ $options{env} // {} });
 
 	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ], %{ $options{init} // {} });
 	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'presence'")
@@ -36,10 +39,17 @@ sub session
 	return PresenceTest::Session->new(@_);
 }
 
-# listener(node, database, channel): one that listens and collects
+# listener(node, database, channel): one that listens, and collects what happens from now on:
+# what was committed before has been sent before.
 sub listener
 {
-	return PresenceTest::Listener->new(@_);
+	my ($node, $dbname, $channel) = @_;
+
+	wait_until('the events of before', sub {
+		my ($failed, $sent) = $node->psql($dbname, 'SELECT coalesce(queued, 0) = 0 FROM presence.stats');
+		return $failed || $sent eq 't'; # there may be no extension yet
+	});
+	return PresenceTest::Listener->new($node, $dbname, $channel);
 }
 
 # The SQLSTATE that statements end with, 00000 if they succeed; user => a role.
@@ -54,12 +64,27 @@ sub sqlstate
 	return $error =~ /(?:ERROR|FATAL):  (\w{5})/ ? $1 : '00000';
 }
 
-# The pid of a database's worker, '' if there is none.
+# The pid of a database's worker, '' if there is none, or while the server takes no connection.
 sub worker_pid
 {
 	my ($node, $dbname) = @_;
-	return $node->safe_psql('template1',
-		"SELECT pid FROM pg_stat_activity WHERE backend_type = 'presence worker' AND datname = '$dbname'");
+	my $pid = eval {
+		local $SIG{PIPE} = 'IGNORE';
+		$node->safe_psql('template1',
+			"SELECT pid FROM pg_stat_activity WHERE backend_type = 'presence worker' AND datname = '$dbname'");
+	};
+	return $pid // '';
+}
+
+# Waits until a server that restarts by itself takes connections again.
+sub wait_for_server
+{
+	my ($node) = @_;
+
+	wait_until('the server', sub {
+		return eval { local $SIG{PIPE} = 'IGNORE'; $node->safe_psql('postgres', 'SELECT 1') eq '1' };
+	});
+	return;
 }
 
 # wait_for_worker(node, database, not this one): the pid
@@ -94,6 +119,40 @@ sub wait_until
 		usleep(50_000);
 	}
 	return;
+}
+
+# Waits until so many stays of a room have ended.
+sub wait_for_closed
+{
+	my ($node, $dbname, $room, $count) = @_;
+
+	wait_until("$count to go from $room", sub {
+		return $node->safe_psql($dbname,
+			"SELECT count(*) FROM presence.room_presence WHERE book_id = '$room' AND left_at IS NOT NULL") >= $count;
+	});
+	return;
+}
+
+# One test: the worker of a database is the process it was.
+sub same_worker
+{
+	my ($node, $dbname, $pid, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(worker_pid($node, $dbname), $pid, $name // 'the worker is the same process');
+}
+
+# The environment in which a server runs with a library of test/perl that stands before
+# the C library: preload(clock => CLOCK_FILE => ...). The compiler is the one that built presence.
+sub preload
+{
+	my ($name, %environment) = @_;
+	my $source = $INC{'PresenceTest.pm'} =~ s{[^/]*\z}{$name.c}r;
+	my $library = PostgreSQL::Test::Utils::tempdir() . "/$name.so";
+
+	system($ENV{CC} // 'cc', qw(-O1 -Wall -Wextra -Werror -fPIC -shared -o), $library, $source, '-ldl') == 0
+	  or die "could not compile $source";
+	return { %environment, LD_PRELOAD => $library };
 }
 
 # How long the code takes.
@@ -228,7 +287,7 @@ sub new
 	my ($class, $node, $dbname, $channel) = @_;
 	my $self = $class->SUPER::new($node, $dbname);
 
-	@$self{qw(node dbname payloads told)} = ($node, $dbname, [], 0);
+	@$self{qw(node dbname payloads decoded told applied resyncs members)} = ($node, $dbname, [], [], 0, 0, 0, {});
 	$channel //= 'presence';
 	$self->query("LISTEN $channel");
 	return $self;
@@ -258,13 +317,69 @@ sub arrived
 	return @{ $self->{payloads} };
 }
 
-# The same, decoded.
+# The same, decoded; each once, since that takes its time.
 sub events
 {
 	my ($self) = @_;
+	my @payloads = $self->payloads;
 	my $json = JSON::PP->new->utf8;
 
-	return map { $json->decode($_) } $self->payloads;
+	push @{ $self->{decoded} }, map { $json->decode($_) } @payloads[ scalar(@{ $self->{decoded} }) .. $#payloads ];
+	return @{ $self->{decoded} };
+}
+
+# Reads the rooms; what a listener does after LISTEN, and at a resync.
+sub read_rooms
+{
+	my ($self) = @_;
+
+	$self->{members} = { map { split /\|/ } split /\n/,
+		$self->{node}->safe_psql($self->{dbname}, "SELECT id, book_id || ' ' || user_id FROM presence.online") };
+	return;
+}
+
+# One test: a listener that read the rooms once, and goes by its events since, comes to know
+# what is in the table. It need not be so at once.
+sub knows_all
+{
+	my ($self, $name) = @_;
+	my ($knows, $is);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $known = eval {
+		PresenceTest::wait_until($name, sub {
+			$knows = join ', ', $self->follow;
+			$is = $self->{node}->safe_psql($self->{dbname},
+				q{SELECT string_agg(book_id || ' ' || user_id, ', ' ORDER BY (book_id || ' ' || user_id) COLLATE "C")
+				  FROM presence.online});
+			return $knows eq $is;
+		});
+		1;
+	};
+	return Test::More::ok($known, $name) || Test::More::diag("it knows: $knows\nthere are: $is");
+}
+
+# Applies the events that have come; the members it knows then, as "room user".
+sub follow
+{
+	my ($self) = @_;
+	my @payloads = $self->arrived;
+	my $json = JSON::PP->new->utf8;
+
+	for my $event (map { $json->decode($_) } @payloads[ $self->{applied} .. $#payloads ])
+	{
+		my ($kind, $id) = @$event{qw(event presence_id)};
+
+		if ($kind eq 'resync')
+		{
+			$self->{resyncs}++;
+			$self->read_rooms;
+		}
+		$self->{members}{$id} = "$event->{book_id} $event->{user_id}" if $kind eq 'member_added';
+		delete $self->{members}{$id} if $kind eq 'member_removed';
+	}
+	$self->{applied} = @payloads;
+	return sort values %{ $self->{members} };
 }
 
 # What came since the last call, as "event user reason, ..."; waits for n events.
@@ -277,7 +392,7 @@ sub news
 		sub { @events = $self->events; @events >= $self->{told} + $n; });
 	@events = @events[ $self->{told} .. $#events ];
 	$self->{told} += @events;
-	return join ', ', map { join ' ', $_->{event}, $_->{user_id}, $_->{reason} // () } @events;
+	return join ', ', map { join ' ', $_->{event}, $_->{user_id} // (), $_->{reason} // () } @events;
 }
 
 1;

@@ -1,5 +1,6 @@
 -- The past, right at its edges.
-DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
+SELECT count(presence.sweep('infinity')) AS swept;
+DELETE FROM presence.room_presence; DELETE FROM presence.pusher_app;
 SET TimeZone = 'UTC';
 INSERT INTO presence.room_presence (user_id, book_id, joined_at, left_at, leave_reason, user_info) VALUES
 	('ann', 'b', '2026-01-01 10:00', '2026-01-01 11:00', 'left', '{"name": "Ann"}'),

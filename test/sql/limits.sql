@@ -1,5 +1,6 @@
 -- Bad input: a clear error each, with its SQLSTATE, and nothing is changed.
-DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
+SELECT count(presence.sweep('infinity')) AS swept;
+DELETE FROM presence.room_presence; DELETE FROM presence.pusher_app;
 SELECT presence.member_count('x');
 CREATE FUNCTION pg_temp.try(command text) RETURNS TABLE (code text, message text, detail text, hint text)
 LANGUAGE plpgsql AS $$

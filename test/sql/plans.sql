@@ -1,5 +1,6 @@
 -- Plans are kept for the session, and survive the extension.
-DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
+SELECT count(presence.sweep('infinity')) AS swept;
+DELETE FROM presence.room_presence; DELETE FROM presence.pusher_app;
 SELECT added FROM presence.join_room('ann', 'b', 't');
 SELECT user_id FROM presence.room_members('b');
 SELECT presence.touch_room('ann', 'b', 't'), presence.leave_room('ann', 'b', 't');
@@ -42,6 +43,7 @@ SELECT count(*), count(left_at) FROM presence.room_presence WHERE book_id = 'rr'
 SELECT count(*) FROM (SELECT presence.forget_book(b) FROM unnest('{b,crowd,rr}'::text[]) b) f;
 VACUUM ANALYZE presence.room_presence;
 VACUUM ANALYZE presence.connection;
+SELECT pg_stat_force_next_flush();
 \c -
 SELECT pg_stat_force_next_flush();
 SELECT seq_scan AS before FROM pg_stat_user_tables WHERE relid = 'presence.room_presence'::regclass \gset
@@ -52,7 +54,6 @@ SELECT presence.leave_room('ann', 'b', 't1'), presence.touch_room('ann', 'b', 't
 SELECT presence.drop_connections(array_agg(connection)) FROM presence.join_rooms('{ann,ben}', '{b,b}', NULL, NULL);
 SELECT presence.member_count('b'), (SELECT count(*) FROM presence.room_members('b')), (SELECT count(*) FROM presence.user_rooms('ann'));
 SELECT joined FROM presence.poll_room('ann', 'b');
-SELECT presence.sweep(now() + interval '1 min');
 SELECT pg_stat_force_next_flush();
 SELECT seq_scan - :before AS room_presence FROM pg_stat_user_tables WHERE relid = 'presence.room_presence'::regclass;
 SELECT seq_scan - :before_c AS connection FROM pg_stat_user_tables WHERE relid = 'presence.connection'::regclass;

@@ -1,5 +1,6 @@
 -- Signatures, against the vectors of Pusher's documentation and server SDKs.
-DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
+SELECT count(presence.sweep('infinity')) AS swept;
+DELETE FROM presence.room_presence; DELETE FROM presence.pusher_app;
 \set SHOW_CONTEXT never
 SELECT presence.pusher_auth_signature('1234.1234', 'private-foobar');
 INSERT INTO presence.pusher_app VALUES ('3', '278d425bdf160c739803', '7ad3773142a6692b25b8');
@@ -72,6 +73,39 @@ SELECT presence.pusher_authorize_channel('u2', '1.1', 'presence-lobby') IS NOT N
 RESET presence.channel_prefix;
 SELECT presence.pusher_authenticate_user('u1', '1.1', '{"name": "Ann"}');
 SELECT presence.leave_room('u1', 'moby-dick');
+-- a watchlist
+SELECT presence.pusher_authenticate_user('u1', '1.1', watchlist => '{u2,"u \"3\""}')->>'user_data' AS user_data;
+SELECT presence.pusher_authenticate_user('u1', '1.1', '{"name": "Ann"}', 'any', '{}')->>'user_data' AS user_data;
+SELECT presence.pusher_authenticate_user('u1', '1.1', watchlist => array_agg('u' || n)) IS NOT NULL AS signed FROM generate_series(1, 100) AS n;
+SELECT presence.pusher_authenticate_user('u1', '1.1', watchlist => array_agg('u' || n)) FROM generate_series(1, 101) AS n;
+SELECT presence.pusher_authenticate_user('u1', '1.1', watchlist => '{u2,NULL}');
+SELECT presence.pusher_authenticate_user('u1', '1.1', watchlist => '{""}');
+-- to watch a room is for whom the application lets
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-watch-room-moby-dick');
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-watch-room-moby-dick', watch => true)->>'auth'
+	= presence.pusher_auth_signature('1.1', 'private-watch-room-moby-dick') AS same;
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-watch-other-moby-dick', watch => true);
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-watch-room-', watch => true);
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-other', watch => true);
+-- encrypted channels
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-encrypted-user-u1');
+SELECT presence.pusher_shared_secret('private-encrypted-x');
+UPDATE presence.pusher_app SET encryption_master_key = 'c2hvcnQ=';
+UPDATE presence.pusher_app SET encryption_master_key = ' ' || repeat('A', 42) || '=';
+UPDATE presence.pusher_app SET encryption_master_key = repeat('A', 42) || 'B=';
+UPDATE presence.pusher_app SET encryption_master_key = '';
+UPDATE presence.pusher_app SET encryption_master_key = encode(sha256('master'), 'base64');
+SELECT presence.pusher_shared_secret('private-encrypted-x') = encode(sha256('private-encrypted-x'::bytea || sha256('master')), 'base64') AS same;
+SELECT presence.pusher_shared_secret('private-encrypted-x', 'any') = presence.pusher_shared_secret('private-encrypted-y') AS same;
+SELECT presence.pusher_shared_secret('private-x');
+SELECT presence.pusher_shared_secret(NULL);
+SELECT presence.pusher_shared_secret('private-encrypted-x', 'none');
+SELECT c AS channel, a->>'auth' = presence.pusher_auth_signature('1.1', c) AS signed, a->>'shared_secret' = presence.pusher_shared_secret(c) AS secret
+FROM unnest('{private-encrypted-user-u1,private-encrypted-cache-user-u1}'::text[]) AS c, presence.pusher_authorize_channel('u1', '1.1', c) AS a;
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-cache-user-u1');
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-encrypted-user-u2');
+SELECT presence.pusher_authorize_channel('u1', '1.1', 'private-encrypted-x');
+UPDATE presence.pusher_app SET encryption_master_key = NULL;
 -- webhooks
 \set body '{"time_ms":1403175510755,"events":[{"channel":"test_channel","name":"channel_vacated"}]}'
 SELECT presence.pusher_verify_webhook('any', 'c17257e92037cd7de407ebc1ed174ceb7b2e518db127f44411b9ffc4f5b28cc5', :'body');
@@ -119,7 +153,7 @@ SELECT added FROM presence.join_room('ann', 'b', 'tab-1');
 SELECT added FROM presence.join_room('ann', 'c', 'tab-1');
 SELECT pg_temp.webhook('{"events": [{"name": "channel_vacated", "channel": "presence-room-b"}]}');
 SELECT book_id, user_id FROM presence.online;
-SELECT count(*) FROM presence.connection;
+SELECT count(*) FROM presence.connections;
 SELECT pg_temp.webhook('{"events": []}'), pg_temp.webhook('{"events": [{"name": "member_added", "channel": "presence-room-b", "user_id": ""}]}');
 SELECT pg_temp.webhook('not json');
 SELECT pg_temp.webhook('[]');

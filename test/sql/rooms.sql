@@ -1,5 +1,6 @@
 -- Joining, leaving, tabs, lists.
-DELETE FROM presence.room_presence; DELETE FROM presence.connection; DELETE FROM presence.pusher_app;
+SELECT count(presence.sweep('infinity')) AS swept;
+DELETE FROM presence.room_presence; DELETE FROM presence.pusher_app;
 SET TimeZone = 'UTC';
 SELECT user_id, book_id, joined_at = last_active_at AS fresh, is_author, user_info, added
 FROM presence.join_room('ann', 'moby-dick', 'tab-1', '{"name": "Ann"}');
@@ -33,7 +34,7 @@ SELECT presence.leave_room('ann', 'moby-dick');
 SELECT presence.leave_room('ann', 'moby-dick');
 SELECT presence.leave_room('stranger', 'moby-dick');
 SELECT user_id, left_at >= joined_at AS ended, leave_reason FROM presence.room_presence ORDER BY id;
-SELECT count(*) FROM presence.connection WHERE user_id = 'ann';
+SELECT count(*) FROM presence.connections WHERE user_id = 'ann';
 -- one user, several rooms
 SELECT added FROM presence.join_room('ben', 'emma', is_author => true);
 SELECT book_id, is_author, last_active_at >= joined_at AS active FROM presence.user_rooms('ben');

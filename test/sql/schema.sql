@@ -26,7 +26,7 @@ WHERE p.pronamespace = 'presence'::regnamespace AND has_function_privilege('publ
 SELECT has_schema_privilege('public', 'presence', 'USAGE');
 -- the settings, with unit and context
 SELECT presence.member_count('x'); -- loads the library
-SELECT name, setting, unit, context, short_desc FROM pg_settings WHERE name LIKE 'presence.%' ORDER BY name;
+SELECT name, setting, unit, context, short_desc FROM pg_settings WHERE name LIKE 'presence.%' AND name NOT IN ('presence.memory_limit', 'presence.max_databases') ORDER BY name;
 SET presence.channel_prefix = 'private-';
 SET presence.channel_prefix = 'presence-room:';
 SET presence.channel = '';

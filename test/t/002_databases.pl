@@ -108,7 +108,7 @@ wait_for_worker($node, 'b');
 expires('b', 'the moved database has its worker');
 
 # CREATE DATABASE ... TEMPLATE: the copy has members too, and a worker for them
-$node->safe_psql('b', "SELECT presence.join_room('cy', 'copied', ttl => '3 s')");
+$node->safe_psql('b', "SELECT presence.join_room('cy', 'copied', ttl => '6 s')");
 quick(QUICK, 'CREATE DATABASE TEMPLATE',
 	sub { $node->safe_psql('postgres', 'CREATE DATABASE c TEMPLATE b') });
 is($node->safe_psql('c', "SELECT string_agg(user_id, ' ' ORDER BY user_id) FROM presence.room_presence WHERE left_at IS NULL"),
@@ -151,7 +151,7 @@ pass('a worker comes when one may connect again');
 # After a restart each database has its worker again, though nobody uses it,
 quick(QUICK, 'fast shutdown', sub { $node->stop('fast') });
 $node->start;
-quick(5, 'all workers are there after a restart',
+quick(20, 'all workers are there after a restart',
 	sub { wait_for_worker($node, $_) for qw(postgres b c d) });
 # and its members expire.
 $node->safe_psql($_, "SELECT presence.join_room('cy', 'restart', ttl => '1 s')") for qw(postgres b c d);

@@ -47,7 +47,7 @@ my @warnings = $log =~ /could not start a presence worker for database/g;
 cmp_ok(scalar(@warnings), '<=', 5, 'the log is not filled with it');
 
 $node->safe_psql('postgres', 'DROP EXTENSION presence');
-quick(15, 'a worker for the second once there is room', sub { wait_for_worker($node, 'second') });
+quick(40, 'a worker for the second once there is room', sub { wait_for_worker($node, 'second') });
 ok($node->poll_query_until('second', "SELECT leave_reason = 'timeout' FROM presence.room_presence"),
 	'it ends what is over');
 

@@ -10,7 +10,7 @@ use Test::More;
 use PresenceTest;
 
 my $primary = presence_node('primary', init => { allows_streaming => 1 },
-	conf => "presence.timeout = '2 s'\nmax_connections = 20");
+	conf => "presence.timeout = '6 s'\nmax_connections = 20");
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 
 $primary->backup('base');
@@ -28,7 +28,7 @@ $primary->safe_psql('postgres', q{
 	SELECT presence.join_room('cy', 'b', ttl => '1 h');
 	SELECT presence.leave_room('cy', 'b');
 });
-my $handle = $primary->safe_psql('postgres', "SELECT id FROM presence.connection WHERE user_id = 'ben'");
+my $handle = $primary->safe_psql('postgres', "SELECT id FROM presence.connections WHERE user_id = 'ben'");
 my $authorized = $primary->safe_psql('postgres',
 	"SELECT presence.pusher_authorize_channel('ann', '1.2', 'presence-room-b')");
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
@@ -50,6 +50,10 @@ reads("SELECT presence.member_count('b'), presence.member_count('c')", '2|0', 'm
 reads("SELECT book_id, is_author FROM presence.user_rooms('ann')", 'b|t', 'user_rooms');
 reads("SELECT user_id FROM presence.members_at('b', now())", "ann\nben", 'members_at');
 reads("SELECT members FROM presence.peak_members('b', now() - interval '1 h')", '3', 'peak_members');
+reads("SELECT max(members) FROM presence.peak_members_by_day('b', now() - interval '1 h')", '3', 'peak_members_by_day');
+reads("SELECT sum(joins) FROM presence.busiest_hours('b', now() - interval '1 h')", '3', 'busiest_hours');
+reads("SELECT stays FROM presence.average_stay('b')", '1', 'average_stay');
+reads("SELECT * FROM presence.largest_rooms()", 'b|2', 'largest_rooms');
 reads("SELECT presence.time_in_room('ann', 'b') > '0'", 't', 'time_in_room');
 reads('SELECT user_id, connections IS NULL FROM presence.online ORDER BY 1', "ann|t\nben|t", 'the view online');
 reads('SELECT room, members, connections IS NULL FROM presence.rooms', 'b|2|t', 'the view rooms');
@@ -65,7 +69,7 @@ is($standby->safe_psql('postgres', "SELECT presence.pusher_auth_signature('1.2',
 for my $call (
 	"join_room('eve', 'b')", "join_rooms('{eve}', '{b}', NULL, NULL)", "leave_room('ann', 'b')",
 	"leave_room('ann', 'b', 'tab-1')", "touch_room('ann', 'b', 'tab-1')", "touch(ARRAY[$handle])",
-	"poll_room('ann', 'b', 'tab-1')", "drop_connections(ARRAY[$handle])", 'sweep()',
+	"poll_room('ann', 'b', 'tab-1')", "poll_room_changes('ann', 'b', 'tab-1')", "drop_connections(ARRAY[$handle])", 'sweep()',
 	"purge_history('1 h')", "forget_user('ann')", "forget_book('b')")
 {
 	is(sqlstate($standby, 'postgres', "SELECT presence.$call"), '25006', "on the standby: $call is refused");

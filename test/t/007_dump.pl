@@ -9,7 +9,7 @@ use Test::More;
 
 use PresenceTest;
 
-my $node = presence_node('dump', bare => 1, conf => "presence.timeout = '2 s'");
+my $node = presence_node('dump', bare => 1, conf => "presence.timeout = '6 s'\nmax_worker_processes = 20");
 my $dir = $node->basedir;
 
 # Runs a client program; one test.
@@ -31,6 +31,10 @@ sub runs_quietly
 	return is($error, '', $name);
 }
 
+# What the docs tell to have instead of a column of one's own
+my $operations = slurp_file($INC{'PresenceTest.pm'} =~ s{test/perl/[^/]*\z}{docs/operations.md}r);
+my ($stay_note) = $operations =~ /^(CREATE TABLE stay_note .*?^\);)$/ms;
+
 # What has to survive: the tables but for the connections, the sequences, privileges, owners.
 sub contents
 {
@@ -40,9 +44,11 @@ sub contents
 		SELECT id, user_id, book_id, joined_at, last_active_at, left_at, leave_reason, is_author, user_info
 		FROM presence.room_presence ORDER BY id;
 		SELECT * FROM presence.pusher_app ORDER BY app_id;
+		SELECT * FROM presence.pusher_webhook ORDER BY id;
 		SELECT last_value, is_called FROM presence.room_presence_id_seq;
 		SELECT last_value FROM presence.connection_handle;
 		SELECT last_value FROM presence.event_seq;
+		SELECT n.*, p.user_id FROM stay_note AS n JOIN presence.room_presence AS p ON p.book_id = n.book_id AND p.id = n.presence_id;
 	});
 }
 
@@ -104,11 +110,13 @@ is($session->refused("SELECT presence.grant_app('web'), presence.grant_gateway('
 	'', 'and grants');
 $session->query(q{
 	INSERT INTO presence.pusher_app VALUES ('1', 'a-key', 'a-secret');
+	INSERT INTO presence.pusher_webhook (app_id, url) VALUES ('1', 'https://app.example.com/hook');
 	SELECT presence.join_room('ann', 'b', 'tab-1', '{"name": "Ann"}', true, '1 h');
 	SELECT presence.join_room('cy', 'b', ttl => '1 h');
 	SELECT presence.join_room('ben', 'b', ttl => '1 h');
 	SELECT presence.leave_room('cy', 'b');
 });
+is($session->refused("$stay_note INSERT INTO stay_note SELECT book_id, id, 'first' FROM presence.room_presence WHERE user_id = 'ann'"), '', 'and has a table beside presence\'s');
 is(sqlstate($node, 'app', "SELECT presence.join_room('dee', 'c')", user => 'web'), '00000', 'the app calls');
 is(sqlstate($node, 'app', "SELECT presence.leave_room('dee', 'c')", user => 'web'), '00000', 'and calls');
 for my $table (qw(room_presence connection pusher_app online))
@@ -153,10 +161,27 @@ is(contents('plain'), $contents, 'a script: the contents');
 is(privileges('plain'), $privileges, 'a script: the privileges');
 goes_on('plain', 'a script', 'owner');
 
+# A column of one's own: the restore fails, unless the column is there before.
+runs('createdb to widen', 'createdb', '-U', 'owner', '-T', 'owned', 'wide');
+$node->safe_psql('wide', q{ALTER TABLE presence.room_presence ADD COLUMN mood text; UPDATE presence.room_presence SET mood = 'glad'});
+runs_quietly('pg_dump with a column', 'pg_dump', '-U', 'owner', '-Fc', '-f', "$dir/wide.dump", 'wide');
+for my $prepared (0, 1)
+{
+	runs('createdb for it', 'createdb', '-U', 'owner', "wide_$prepared");
+	$node->safe_psql("wide_$prepared", 'CREATE EXTENSION presence; ALTER TABLE presence.room_presence ADD COLUMN mood text', extra_params => [ '-U', 'owner' ])
+	  if $prepared;
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port);
+	my ($out, $error) = run_command([ 'pg_restore', '-U', 'owner', '-d', "wide_$prepared", "$dir/wide.dump" ]);
+	if ($prepared) { unlike($error =~ s/schema "presence" already exists//r, qr/ERROR:  [^\n]/, 'a column that is there is restored') }
+	else { like($error, qr/column "mood" of relation "room_presence" does not exist/, 'one that is not fails') }
+}
+is($node->safe_psql('wide_1', "SELECT count(*) > 0 AND bool_and(mood = 'glad') FROM presence.room_presence"), 't', 'with its values');
+$node->safe_psql('wide_1', "SELECT presence.join_room('ann', 'wide')");
+
 # Data only, into an extension that is there, with its worker
 runs_quietly('pg_dump --data-only', 'pg_dump', '-U', 'owner', '--data-only', '-f', "$dir/data.sql", 'app');
 runs('createdb for the data', 'createdb', '-U', 'owner', 'data');
-$node->safe_psql('data', "CREATE EXTENSION presence; SELECT presence.grant_app('web')", extra_params => [ '-U', 'owner' ]);
+$node->safe_psql('data', "CREATE EXTENSION presence; SELECT presence.grant_app('web'); $stay_note", extra_params => [ '-U', 'owner' ]);
 $node->safe_psql('data', 'SELECT FROM presence.stats');
 wait_for_worker($node, 'data');
 runs_quietly('psql with the data', 'psql', '-X', '-q', '-U', 'owner', '-v', 'ON_ERROR_STOP=1', '-d', 'data', '-f', "$dir/data.sql", '-o', '/dev/null');
@@ -174,7 +199,9 @@ is(privileges('again'), $privileges, 'the privileges are the same');
 # The whole cluster
 runs_quietly('pg_dumpall', 'pg_dumpall', '-f', "$dir/all.sql");
 
-# No connection is in a dump.
+# No connection is in a dump, and nothing that waits for a webhook.
+isnt($node->safe_psql('app', 'SELECT count(*) FROM presence.webhook_event'), '0', 'something waits');
+unlike(slurp_file("$dir/plain.sql"), qr/COPY presence\.webhook_(?:event|channel) /, 'for this server to tell');
 unlike(slurp_file("$dir/plain.sql"), qr/COPY presence\.connection /, 'connections are in no dump');
 
 # presence.stats of the original

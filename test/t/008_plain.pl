@@ -8,7 +8,7 @@ use Test::More;
 
 use PresenceTest;
 
-my $node = presence_node('plain', plain => 1, conf => "presence.timeout = '2 s'\nmax_prepared_transactions = 2");
+my $node = presence_node('plain', plain => 1, conf => "presence.timeout = '5 s'\nmax_prepared_transactions = 2");
 my $session = session($node, 'postgres');
 my $listener = listener($node, 'postgres');
 
@@ -17,13 +17,13 @@ is($session->query('SELECT worker_pid IS NULL, worker_state, joins IS NULL, memb
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'presence%'"), '0', 'no process of ours');
 
 # Settings of postgresql.conf are those of a library that is loaded with first use.
-is($session->query('SHOW presence.timeout'), '2s', 'settings');
+is($session->query('SHOW presence.timeout'), '5s', 'settings');
 
 # The life of a member
 is($session->query(q{
 	SELECT added FROM presence.join_room('ann', 'b', 'tab-1', ttl => '1 s');
 	SELECT added FROM presence.join_room('ann', 'b', 'tab-2', ttl => '1 h');
-	SELECT added FROM presence.join_room('ben', 'b', ttl => '1 s');
+	SELECT added FROM presence.join_room('ben', 'b', ttl => '3 s');
 	SELECT added FROM presence.join_room('cy', 'b');
 	SELECT user_id, connections FROM presence.room_members('b');
 	SELECT presence.leave_room('cy', 'b');
@@ -42,7 +42,7 @@ is($session->query(q{
 }), "ann|1\nann\nb|1|1\nf\n1", 'nor listed, though nobody ended it');
 is($session->query('SELECT presence.sweep()'), '1', 'sweep() ends it');
 is($listener->news(1), 'member_removed ben timeout', 'with an event');
-is($session->query("SELECT left_at = joined_at + interval '1 s' FROM presence.room_presence WHERE user_id = 'ben'"), 't',
+is($session->query("SELECT left_at = joined_at + interval '3 s' FROM presence.room_presence WHERE user_id = 'ben'"), 't',
 	'at the end of the lease');
 is($session->query('SELECT presence.sweep()'), '0', 'once');
 $session->query("SELECT presence.join_room('ben', 'b', ttl => '1 s')");
@@ -53,7 +53,7 @@ is($listener->news(3), 'member_added ben, member_removed ben timeout, member_add
 $session->query("SELECT presence.join_room('eve', 'b', ttl => '1 s')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM presence.online WHERE user_id = 'eve'"), 'past the lease');
 is($session->query(q{
-	SELECT presence.touch(array_agg(id)) = array_agg(id) FROM presence.connection WHERE user_id = 'eve';
+	SELECT presence.touch(array_agg(id)) = array_agg(id) FROM presence.connections WHERE user_id = 'eve';
 	SELECT presence.leave_room('eve', 'b');
 	SELECT leave_reason FROM presence.room_presence WHERE user_id = 'eve';
 }), "t\nf\ntimeout", 'there is no heartbeat, and no leave');

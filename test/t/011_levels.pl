@@ -84,7 +84,7 @@ for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 		$one->query(q{
 			SELECT presence.join_room('ann', 'b', 'tab-1', ttl => '1 h');
 			SELECT presence.join_room('ann', 'b', 'tab-2', ttl => '1 h');
-			CREATE TABLE handles AS SELECT id, substr(connection_id, 5)::int AS n FROM presence.connection;
+			CREATE TABLE handles AS SELECT id, substr(connection_id, 5)::int AS n FROM presence.connections;
 		});
 		$listener->news(1);
 		begin($one, $level);
@@ -97,7 +97,7 @@ for my $level ('READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE')
 		  or diag(join ', ', @results);
 		is($node->safe_psql('postgres', 'SELECT count(*) FROM presence.room_presence WHERE left_at IS NULL'), '0',
 			"$level: $name: it has ended");
-		is($node->safe_psql('postgres', 'SELECT count(*) FROM presence.connection'), '0', "$level: $name: nothing is left");
+		is($node->safe_psql('postgres', 'SELECT count(*) FROM presence.connections'), '0', "$level: $name: nothing is left");
 		like($listener->news(1), qr/^member_removed ann \w+$/, "$level: $name: one event");
 		$node->safe_psql('postgres', 'DROP TABLE handles; DELETE FROM presence.room_presence');
 	}

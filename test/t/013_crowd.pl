@@ -28,12 +28,12 @@ my %scripts = (
 	leave => [ 5, "SELECT presence.leave_room($who);" ],
 	touch_room => [ 10, "SELECT presence.touch_room($who, 't' || :tab);" ],
 	poll_room => [ 5, "SELECT presence.poll_room($who, 't' || :tab);" ],
-	touch => [ 10, q{SELECT presence.touch(COALESCE(array_agg(id), '{}')) FROM presence.connection WHERE book_id = 'r' || :room OR user_id = 'u' || :user;} ],
-	drop => [ 5, q{SELECT presence.drop_connections(COALESCE(array_agg(id), '{}')) FROM presence.connection
+	touch => [ 10, q{SELECT presence.touch(COALESCE(array_agg(id), '{}')) FROM presence.connections WHERE book_id = 'r' || :room OR user_id = 'u' || :user;} ],
+	drop => [ 5, q{SELECT presence.drop_connections(COALESCE(array_agg(id), '{}')) FROM presence.connections
 		WHERE book_id = 'r' || :room AND connection_id = 't' || :tab;} ],
 	linger => [ 2, q{BEGIN;
 		SET LOCAL presence.linger = '500 ms';
-		SELECT presence.drop_connections(COALESCE(array_agg(id), '{}')) FROM presence.connection
+		SELECT presence.drop_connections(COALESCE(array_agg(id), '{}')) FROM presence.connections
 			WHERE book_id = 'r' || :room AND user_id = 'u' || :user AND connection_id = 't' || :tab;
 		COMMIT;} ],
 	batch => [ 5, q{SELECT count(*) FROM presence.join_rooms(
@@ -93,17 +93,17 @@ is($twice, '', 'never two open presences of one user in one room');
 
 # Those with a short lease go, the others stay.
 ok($node->poll_query_until('postgres',
-		"SELECT count(*) = 0 FROM presence.connection WHERE ttl < '1 min' OR stand_in IS NOT NULL"),
+		"SELECT count(*) = 0 FROM presence.connections WHERE ttl < '1 min' OR stand_in IS NOT NULL"),
 	'nobody stays past his lease');
 is($watch->query("SELECT count(*) FROM presence.room_presence WHERE left_at < joined_at OR left_at < last_active_at OR (left_at IS NULL) <> (leave_reason IS NULL)"),
 	'0', 'each stay is in order');
 is($watch->query(q{
-		SELECT count(*) FROM presence.connection AS c WHERE NOT EXISTS (SELECT FROM presence.room_presence AS p
+		SELECT count(*) FROM presence.connections AS c WHERE NOT EXISTS (SELECT FROM presence.room_presence AS p
 			WHERE p.book_id = c.book_id AND p.id = c.presence_id AND p.user_id = c.user_id AND p.left_at IS NULL)}),
 	'0', 'no connection without an open presence');
 is($watch->query(q{
 		SELECT count(*) FROM presence.room_presence AS p WHERE p.left_at IS NULL
-			AND NOT EXISTS (SELECT FROM presence.connection AS c WHERE c.book_id = p.book_id AND c.presence_id = p.id)}),
+			AND NOT EXISTS (SELECT FROM presence.connections AS c WHERE c.book_id = p.book_id AND c.presence_id = p.id)}),
 	'0', 'no open presence without a connection');
 
 # The events, replayed

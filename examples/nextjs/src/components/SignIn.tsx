@@ -10,9 +10,9 @@ type Mode = 'quick' | 'up' | 'in'
 const TITLES = { quick: 'Who is reading?', up: 'Create an account', in: 'Sign in' }
 const ACTIONS = { quick: 'Start reading', up: 'Create account', in: 'Sign in' }
 
-// quick: also offer an account by name alone, for demos. It is a real account, with
+// open: strangers may make accounts. quick: also offer an account by name alone, for demos. It is a real account, with
 // an e-mail address and a password that nobody knows.
-export function SignIn({ quick }: { quick: boolean }) {
+export function SignIn({ signUp: open, quick }: { signUp: boolean; quick: boolean }) {
   const [mode, setMode] = useState<Mode>(quick ? 'quick' : 'in')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string | null>(null)
@@ -32,7 +32,8 @@ export function SignIn({ quick }: { quick: boolean }) {
     }
   }
 
-  const others = (['quick', 'in', 'up'] as const).filter((other) => other !== mode && (other !== 'quick' || quick))
+  const offered: Record<Mode, boolean> = { quick, in: true, up: open }
+  const others = (['quick', 'in', 'up'] as const).filter((other) => other !== mode && offered[other])
   return (
     <main className={styles.page}>
       <form className={`card ${styles.form}`} onSubmit={submit} aria-labelledby="sign-in-title">

@@ -3,6 +3,8 @@
 import { useState } from 'react'
 import { signOut } from '@/lib/auth-client'
 import type { SessionUser } from '@/lib/session'
+import { tellOtherTabs } from '@/lib/user-events'
+import { Notifications } from './notifications/Notifications'
 import { Avatar } from './presence/Avatar'
 import styles from './UserMenu.module.css'
 
@@ -13,6 +15,7 @@ export function UserMenu({ user, onSignOut }: { user: SessionUser; onSignOut: ()
   async function leave() {
     setBusy(true)
     try {
+      tellOtherTabs({ type: 'signing-out' })
       await onSignOut()
       await signOut()
     } finally {
@@ -23,6 +26,7 @@ export function UserMenu({ user, onSignOut }: { user: SessionUser; onSignOut: ()
 
   return (
     <div className={styles.menu}>
+      <Notifications />
       <Avatar id={user.id} name={user.name} avatarUrl={user.image} size="small" />
       <span className={styles.name}>{user.name}</span>
       <button type="button" className={styles.out} onClick={leave} disabled={busy}>

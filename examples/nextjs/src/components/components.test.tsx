@@ -4,6 +4,7 @@ import { usePresenceStore } from '@/stores/usePresenceStore'
 import { member } from '../../test/client/fake-server'
 import { Avatar } from './presence/Avatar'
 import { ConnectionFacts } from './presence/ConnectionFacts'
+import { DegradedNotice } from './presence/DegradedNotice'
 import { EventLog, useEventLog } from './presence/EventLog'
 import { MemberList } from './presence/MemberList'
 import { ReaderCount } from './presence/ReaderCount'
@@ -12,10 +13,15 @@ import { RefusedNotice } from './presence/RefusedNotice'
 const store = usePresenceStore.getState
 const crowd = (size: number) => Array.from({ length: size }, (_, index) => member(`user ${index}`, index))
 
-beforeEach(() => store().leave())
+beforeEach(() => {
+  store().leaveChannel()
+  // jsdom lays nothing out: the list is ten rows high.
+  vi.spyOn(Element.prototype, 'clientHeight', 'get').mockReturnValue(520)
+})
 afterEach(() => {
   cleanup()
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 describe('ReaderCount', () => {
@@ -27,6 +33,14 @@ describe('ReaderCount', () => {
     store().setMembers(crowd(size))
     render(<ReaderCount inRoom />)
     expect(screen.getByText(text)).toBeDefined()
+  })
+
+  it('says how many there are beside the avatars', () => {
+    store().setMembers(crowd(9))
+    const { container } = render(<ReaderCount inRoom />)
+    expect(container.textContent).toContain('+3')
+    act(() => store().setMembers(crowd(6)))
+    expect(container.textContent).not.toContain('+')
   })
 
   it('says nothing outside', () => {
@@ -62,20 +76,65 @@ describe('MemberList', () => {
     expect(rows[0]!.querySelector('time')!.dateTime).toBe('1970-01-01T00:00:01.000Z')
   })
 
-  it('draws a page of ten thousand, and another one when asked', () => {
+  it('draws those in sight of ten thousand, and tells screen readers how many there are', () => {
     store().setMembers(crowd(10_000))
     render(<MemberList me="ann" />)
-    expect(screen.getAllByRole('listitem')).toHaveLength(50)
-    fireEvent.click(screen.getByRole('button', { name: 'Show 50 more of 10,000' }))
-    expect(screen.getAllByRole('listitem')).toHaveLength(100)
+    const rows = screen.getAllByRole('listitem')
+    expect(rows.length).toBeLessThan(30)
+    expect(rows[3]!.getAttribute('aria-posinset')).toBe('4')
+    expect(rows[3]!.getAttribute('aria-setsize')).toBe('10000')
   })
 
-  it('offers no more than there is', () => {
-    store().setMembers(crowd(51))
+  it('says that it waits, but not for ever', () => {
     render(<MemberList me="ann" />)
-    fireEvent.click(screen.getByRole('button', { name: 'Show 1 more of 51' }))
-    expect(screen.getAllByRole('listitem')).toHaveLength(51)
-    expect(screen.queryByRole('button')).toBeNull()
+    expect(screen.getByText('Joining …')).toBeDefined()
+    act(() => store().setUnreachable(1_000))
+    expect(screen.queryByText('Joining …')).toBeNull()
+    act(() => store().setMembers(crowd(2)))
+    expect(screen.getByRole('region', { name: 'In the room' }).dataset.old).toBe('true')
+  })
+})
+
+describe('DegradedNotice', () => {
+  const text = () => screen.getByRole('status').textContent
+  const wait = (ms: number) => act(() => vi.advanceTimersByTime(ms))
+
+  beforeEach(() => {
+    vi.useFakeTimers()
+    render(<DegradedNotice />)
+  })
+
+  it('is late, for ears as for eyes: who is back within two seconds hears nothing', () => {
+    act(() => store().setConnectionMode('polling'))
+    wait(1_900)
+    expect(text()).toBe('')
+    act(() => store().setConnectionMode('realtime'))
+    wait(5_000)
+    expect(text()).toBe('')
+    act(() => store().setConnectionMode('polling'))
+    wait(2_000)
+    expect(text()).toContain('Live updates are paused')
+    act(() => store().setConnectionMode('realtime'))
+    expect(text()).toBe('')
+  })
+
+  it('says when all is down, and from when the list is', () => {
+    act(() => store().setUnreachable(Date.now()))
+    wait(2_000)
+    expect(text()).toContain('can’t be reached')
+    act(() => store().setMembers(crowd(2)))
+    wait(2_000)
+    expect(text()).toMatch(/this is who was here at \d\d:\d\d/)
+  })
+})
+
+describe('colours', () => {
+  it('of the readers in one room differ, as long as there are some left', async () => {
+    vi.resetModules()
+    const { COLOURS, readerStyle } = await import('./colour')
+    const styles = Array.from({ length: COLOURS }, (_, index) => JSON.stringify(readerStyle(`reader-${index}`)))
+    expect(new Set(styles).size).toBe(COLOURS)
+    expect(JSON.stringify(readerStyle('reader-0'))).toBe(styles[0])
   })
 })
 
@@ -105,7 +164,7 @@ describe('ConnectionFacts', () => {
   it('follows the store', () => {
     render(<ConnectionFacts user={user} />)
     expect(facts()).toEqual(['Ann u1', 'none', 'none', 'Disconnected'])
-    act(() => store().enter('presence-room-emma'))
+    act(() => store().joinChannel('presence-room-emma'))
     expect(facts().slice(1)).toEqual(['presence-room-emma', 'subscribing', 'Disconnected'])
     act(() => store().setConnectionMode('realtime'))
     expect(facts().slice(2)).toEqual(['subscribed', 'Real time'])

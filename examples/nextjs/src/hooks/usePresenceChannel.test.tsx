@@ -1,38 +1,44 @@
 import { act, cleanup, renderHook } from '@testing-library/react'
 import { StrictMode } from 'react'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { PusherConfig } from '@/lib/pusher-client'
-import type { RoomEvent } from '@/lib/room-session'
+import { hearFromServer } from '@/lib/user-events'
 import { usePresenceStore } from '@/stores/usePresenceStore'
 import { FakePusher, type FakeChannel } from '../../test/client/fake-pusher'
 import { FakeServer, member } from '../../test/client/fake-server'
-import { usePresenceChannel } from './usePresenceChannel'
+import { usePresenceChannel, type PresenceEvent } from './usePresenceChannel'
 
-const GATEWAY: PusherConfig = { kind: 'gateway', key: 'k', host: 'h', port: 1, tls: false }
-const HOSTED: PusherConfig = { kind: 'pusher', key: 'k', cluster: 'eu' }
 const ROOM = 'presence-room-emma'
+const BOUND = 7 // the socket's state, and six events of the channel
 
 let pusher: FakePusher
+let holds: boolean // a gateway's sockets do; Pusher's do not
 let server: FakeServer
-let beacons: unknown[]
-let events: RoomEvent[]
+let events: PresenceEvent[]
 
-vi.mock('@/lib/pusher-client', () => ({ pusherClient: () => pusher }))
+vi.mock('@/lib/pusher-client', () => ({ getPusherClient: () => pusher, socketHolds: () => holds }))
 vi.mock('@/actions/presence', () => ({
-  joinRoom: (input: never) => server.actions.joinRoom(input),
-  leaveRoom: (input: never) => server.actions.leaveRoom(input),
-  getRoomMembers: (input: never) => server.actions.getRoomMembers(input)
+  joinRoom: (...args: [never]) => server.actions.joinRoom(...args),
+  leaveRoom: (...args: [never]) => server.actions.leaveRoom(...args)
+}))
+vi.mock('@/lib/presence-api', () => ({
+  joinTab: (...args: [never, never]) => server.routes.joinTab(...args),
+  pollTab: (...args: [never, never, never]) => server.routes.pollTab(...args),
+  leaveTab: (...args: [never]) => server.routes.leaveTab(...args),
+  leaveEverywhere: (...args: [never]) => server.routes.leaveEverywhere(...args),
+  closeTab: (...args: [never]) => server.routes.closeTab(...args)
+}))
+vi.mock('next/navigation', () => ({
+  unstable_isUnrecognizedActionError: (error: Error) => error.name === 'UnrecognizedActionError'
 }))
 
 beforeEach(() => {
   vi.useFakeTimers()
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
   pusher = new FakePusher()
+  holds = true
   server = new FakeServer()
   server.members = [member('me')]
-  beacons = []
   events = []
-  navigator.sendBeacon = (url, body) => beacons.push([url, JSON.parse(String(body))]) > 0
 })
 
 afterEach(() => {
@@ -45,22 +51,36 @@ const store = usePresenceStore.getState
 const ids = () => [...store().members.keys()]
 const channel = () => pusher.open.get(ROOM) as FakeChannel
 const after = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms))
-const onEvent = (event: RoomEvent) => void events.push(event)
+const onEvent = (event: PresenceEvent) => void events.push(event)
+const told = () => events.filter(({ type }) => type === 'joined' || type === 'left' || type === 'updated')
+const tellAll = (data: object) => act(async () => hearFromServer(data))
 
-function enter(config = GATEWAY, book: string | null = 'emma', strict = false) {
-  return renderHook(({ bookId }) => usePresenceChannel(bookId, { pusher: config, onEvent }), {
+function enter(book: string | null = 'emma', strict = false) {
+  return renderHook(({ bookId }) => usePresenceChannel(bookId, { onEvent }), {
     initialProps: { bookId: book },
     ...(strict && { wrapper: StrictMode })
   })
 }
 
-// In the room, in real time, with these members.
-async function enterLive(config = GATEWAY, others: string[] = []) {
-  server.members = ['me', ...others].map((id, index) => member(id, index))
-  const hook = enter(config)
-  await after(0)
+const succeed = (...others: string[]) =>
   act(() => channel().succeed(['me', ...others].map((id) => ({ id, info: { name: id } }))))
+
+// In the room, in real time, with these members; calls are counted from here.
+async function enterLive(...others: string[]) {
+  server.members = ['me', ...others].map((id, index) => member(id, index))
+  const hook = enter()
   await after(0)
+  succeed(...others)
+  await after(0)
+  return hook
+}
+
+async function enterPolling(...others: string[]) {
+  const hook = await enterLive(...others)
+  act(() => pusher.become('unavailable'))
+  await after(500) // joins
+  await after(10_000) // reads
+  server.calls = []
   return hook
 }
 
@@ -70,26 +90,37 @@ describe('joining', () => {
     expect(result.current).toMatchObject({ currentChannel: ROOM, connectionMode: 'disconnected', isConnected: false })
     expect(pusher.calls).toEqual([])
     await after(0)
-    expect(server.calls).toEqual(['join connecting'])
+    expect(server.calls).toEqual(['join', 'poll null'])
+    expect(server.actions.joinRoom).toHaveBeenCalledWith('emma', { connectionId: expect.any(String) })
     expect(pusher.calls).toEqual([`subscribe ${ROOM}`])
     expect(result.current.connectionMode).toBe('disconnected')
     expect(ids()).toEqual(['me'])
-    act(() => channel().succeed([{ id: 'me', info: { name: 'Me' } }]))
+    succeed()
     expect(result.current).toMatchObject({ connectionMode: 'realtime', isConnected: true })
+  })
+
+  it('without a listener', async () => {
+    const { result } = renderHook(() => usePresenceChannel('emma'))
+    await after(0)
+    succeed()
+    act(() => channel().add({ id: 'ben', info: {} }))
+    expect(result.current.connectionMode).toBe('realtime')
+    expect(ids()).toEqual(['me', 'ben'])
   })
 
   it("hands its presence over to the gateway's socket, and asks nothing more", async () => {
     await enterLive()
-    expect(server.calls).toEqual(['join connecting', 'leave'])
+    expect(server.calls).toEqual(['join', 'poll null', 'leave tab'])
     await after(10 * 60_000)
-    expect(server.calls).toHaveLength(2)
+    expect(server.calls).toHaveLength(3)
   })
 
   it('holds its presence itself with a Pusher account', async () => {
-    await enterLive(HOSTED)
-    expect(server.calls).toEqual(['join connecting', 'join polling'])
-    await after(60_000)
-    expect(server.calls.slice(2)).toEqual(['poll null', 'poll v1'])
+    holds = false
+    await enterLive()
+    expect(server.calls).toEqual(['join', 'poll null', 'join polling'])
+    await after(70_000)
+    expect(server.calls.slice(3)).toEqual(['poll null', 'poll v1', 'poll v1'])
   })
 
   it('takes join times and the author from the database, who is there from the channel', async () => {
@@ -107,31 +138,43 @@ describe('joining', () => {
     const { result } = enter()
     await after(60_000)
     expect(result.current).toMatchObject({ error, connectionMode: 'disconnected' })
-    expect(server.calls).toEqual(['join connecting'])
+    expect(server.calls).toEqual(['join'])
     expect(pusher.bound).toBe(0)
     expect(events).toEqual([{ type: 'refused', error }])
   })
 
-  it('tries again while the server does not answer, less and less often', async () => {
+  it('of a page that is older than the server goes by the routes', async () => {
+    const unknown = Object.assign(new Error('unknown'), { name: 'UnrecognizedActionError' })
+    server.actions.joinRoom.mockRejectedValueOnce(unknown)
+    server.actions.leaveRoom.mockRejectedValueOnce(unknown)
+    const { result } = await enterLive()
+    expect(server.calls.slice(0, 2)).toEqual(['join connecting', 'poll null'])
+    expect(ids()).toEqual(['me'])
+    await act(() => result.current.leave())
+    expect(server.calls.at(-1)).toBe('leave everywhere')
+  })
+
+  it('says that nothing answers, and tries again, less and less often', async () => {
     server.error = 'unavailable'
     const { result } = enter()
-    await after(500)
-    expect(result.current.connectionMode).toBe('polling')
-    expect(server.calls).toHaveLength(2)
-    await after(5_000 + 10_000 + 20_000 + 30_000)
-    expect(server.calls).toHaveLength(6)
+    await after(0)
+    expect(result.current).toMatchObject({ connectionMode: 'disconnected', unreachable: { since: expect.any(Number) } })
+    expect(server.calls).toEqual(['join'])
+    await after(10_000 + 20_000 + 30_000)
+    expect(server.calls).toHaveLength(4)
     server.error = null
     await after(30_000)
+    expect(result.current).toMatchObject({ connectionMode: 'polling', unreachable: null })
     expect(ids()).toEqual(['me'])
-    expect(pusher.calls).toEqual([`subscribe ${ROOM}`])
+    expect(pusher.calls[0]).toBe(`subscribe ${ROOM}`)
   })
 
   it('counts a call that throws, or never returns, as unavailable', async () => {
     server.actions.joinRoom.mockRejectedValueOnce(new TypeError('fetch failed'))
-    server.actions.joinRoom.mockReturnValueOnce(new Promise(() => undefined))
+    server.routes.joinTab.mockReturnValueOnce(new Promise(() => undefined))
     enter()
-    await after(500 + 15_000 + 5_000)
-    expect(server.calls).toEqual(['join polling'])
+    await after(10_000 + 10_000 + 20_000)
+    expect(server.calls).toEqual(['join polling', 'poll null'])
     expect(ids()).toEqual(['me'])
   })
 })
@@ -139,7 +182,6 @@ describe('joining', () => {
 describe('real time', () => {
   it('shows who comes, changes and goes, and tells the log', async () => {
     await enterLive()
-    server.authorId = null
     act(() => channel().add({ id: 'ben', info: { name: 'Ben', avatarUrl: 'https://example.com/b.png' } }))
     expect(store().members.get('ben')).toMatchObject({
       name: 'Ben',
@@ -169,15 +211,23 @@ describe('real time', () => {
   })
 
   it("corrects this computer's clock", async () => {
-    server.actions.joinRoom.mockImplementation(async () => ({
-      success: true,
-      data: { userId: 'me', authorId: null, now: Date.now() + 3_600_000, list: { version: 'v', members: [] } }
-    }))
-    enter()
-    await after(0)
-    act(() => channel().succeed([]))
+    server.clock = () => Date.now() + 3_600_000
+    await enterLive()
     act(() => channel().add({ id: 'ben', info: {} }))
     expect(store().members.get('ben')?.joinedAt).toBe(Date.now() + 3_600_000)
+  })
+
+  it('draws nothing again when a member comes: only who shows members', async () => {
+    let draws = 0
+    renderHook(() => {
+      draws++
+      return usePresenceChannel('emma')
+    })
+    await after(0)
+    succeed()
+    const before = draws
+    act(() => channel().add({ id: 'ben', info: {} }))
+    expect(draws).toBe(before)
   })
 })
 
@@ -189,29 +239,99 @@ describe('falling back', () => {
     expect(result.current).toMatchObject({ connectionMode: 'polling', isConnected: false })
     await after(500)
     expect(server.calls).toEqual(['join polling'])
-    await after(3_000)
     server.members.push(member('ben', 5))
     server.version++
-    await after(30_000)
+    await after(10_000)
     expect(ids()).toEqual(['me', 'ben'])
-    await after(30_000)
-    expect(server.calls).toEqual(['join polling', 'poll null', 'poll v1', 'poll v2'])
+    await after(60_000)
+    expect(server.calls).toEqual(['join polling', 'poll null', 'poll v2', 'poll v2'])
 
     act(() => pusher.become('connected'))
     expect(result.current.connectionMode).toBe('polling')
-    act(() =>
-      channel().succeed([
-        { id: 'me', info: {} },
-        { id: 'cleo', info: {} }
-      ])
-    )
+    succeed('cleo')
     await after(0)
     expect(result.current.connectionMode).toBe('realtime')
     expect(ids()).toEqual(['me', 'cleo'])
-    expect(server.calls.at(-1)).toBe('leave')
+    expect(server.calls.at(-1)).toBe('leave tab')
     const asked = server.calls.length
     await after(5 * 60_000)
     expect(server.calls).toHaveLength(asked)
+  })
+
+  it('logs who came and went, while it polls and when it is back', async () => {
+    await enterPolling('ann')
+    events = []
+    server.members = [member('me', 0), member('ben', 5, { name: 'Ben' })]
+    server.version++
+    await after(30_000)
+    act(() => pusher.become('connected'))
+    succeed('ben', 'cleo')
+    expect(told().map((event) => 'member' in event && [event.type, event.member.name])).toEqual([
+      ['left', 'ann'],
+      ['joined', 'Ben'],
+      ['joined', 'cleo']
+    ])
+  })
+
+  it('never polls more often than every 10 seconds, whatever happens', async () => {
+    await enterPolling()
+    const times: number[] = []
+    server.routes.pollTab.mockImplementation(async () => {
+      times.push(Date.now())
+      return { success: false, error: 'unavailable' }
+    })
+    server.routes.joinTab.mockImplementation(async () => {
+      times.push(Date.now())
+      return { success: false, error: 'unavailable' }
+    })
+    for (let step = 0; step < 600; step++) {
+      const what = step % 6
+      if (what === 0) act(() => void window.dispatchEvent(new Event('online')))
+      if (what === 1) act(() => void document.dispatchEvent(new Event('visibilitychange')))
+      if (what === 2) act(() => pusher.become('connected'))
+      if (what === 3) succeed()
+      if (what === 4) act(() => channel().emit('presence:degraded'))
+      if (what === 5) act(() => pusher.become('unavailable'))
+      await after(300)
+    }
+    expect(times.length).toBeGreaterThan(5)
+    for (const [index, time] of times.slice(1).entries()) expect(time - times[index]!).toBeGreaterThanOrEqual(10_000)
+  })
+
+  it.each([
+    [1, 500],
+    [1_000, 1_000],
+    [100_000, 7_500] // and 15 seconds at most: a gateway's leases last 25
+  ])('spreads over time in a room of %i: half of them within %i ms', async (size, half) => {
+    await enterLive()
+    act(() => store().setMembers(Array.from({ length: size }, (_, index) => member(`m${index}`, index))))
+    server.calls = []
+    act(() => pusher.become('connecting'))
+    await after(half - 1)
+    expect(server.calls).toEqual([])
+    await after(1)
+    expect(server.calls).toEqual(['join polling'])
+  })
+
+  it('waits longer when the gateway has lost its database, and asks nothing if it is back', async () => {
+    const { result } = await enterLive()
+    server.calls = []
+    act(() => channel().emit('presence:degraded'))
+    expect(result.current.connectionMode).toBe('polling')
+    await after(3_000)
+    expect(server.calls).toEqual([])
+    act(() => channel().emit('presence:restored'))
+    await after(60_000)
+    expect(result.current.connectionMode).toBe('realtime')
+    expect(server.calls).toEqual(['leave tab'])
+    act(() => channel().emit('presence:degraded'))
+    await after(3_500)
+    expect(server.calls.at(-1)).toBe('join polling')
+    act(() => channel().emit('presence:restored'))
+    act(() => channel().emit('presence:restored'))
+    await after(0)
+    expect(server.calls.at(-1)).toBe('leave tab')
+    expect(events.filter(({ type }) => type === 'mode')).toHaveLength(5)
   })
 
   it('joins anew each time, since it gave its connection up', async () => {
@@ -222,22 +342,27 @@ describe('falling back', () => {
       await after(500)
       expect(server.calls).toEqual(['join polling'])
       act(() => pusher.become('connected'))
-      act(() => channel().succeed([{ id: 'me', info: {} }]))
+      succeed()
       await after(0)
-      expect(server.calls).toEqual(['join polling', 'leave'])
+      expect(server.calls).toEqual(['join polling', 'leave tab'])
+      await after(60_000)
     }
   })
 
-  it('has the socket tried again with each poll', async () => {
-    await enterLive()
+  it('has the socket tried again with each poll, and writes nothing into pusher-js', async () => {
+    await enterPolling()
     pusher.calls = []
-    act(() => pusher.become('connecting'))
-    await after(500)
-    expect(pusher.calls).toEqual([])
     await after(60_000)
     expect(pusher.calls).toEqual(['disconnect', 'connect', 'disconnect', 'connect'])
     act(() => pusher.become('connected'))
     act(() => channel().refuse())
+    const pending = channel().subscriptionPending
+    pusher.calls = []
+    await after(30_000)
+    expect(pending).toBe(true) // as pusher-js leaves it: only a new socket asks again
+    expect(pusher.calls).toEqual(['disconnect', 'connect'])
+    act(() => pusher.become('connected'))
+    channel().subscriptionPending = false // as pusher-js does when the authorization failed
     pusher.calls = []
     await after(30_000)
     expect(pusher.calls).toEqual([`subscribe ${ROOM}`])
@@ -253,30 +378,15 @@ describe('falling back', () => {
     expect(server.calls.filter((call) => call === 'join polling')).toHaveLength(1)
   })
 
-  it('asks for the whole list, since the one it shows is not the one it last asked for', async () => {
-    await enterLive(HOSTED)
-    act(() => channel().add({ id: 'ben', info: {} }))
-    act(() => pusher.become('unavailable'))
-    await after(500)
-    expect(server.calls.at(-1)).toBe('poll null')
-    expect(ids()).toEqual(['me'])
-  })
-
   it('shows the list again when the others have had time to join', async () => {
-    await enterLive(GATEWAY, ['ann', 'ben'])
+    await enterLive('ann', 'ben')
     act(() => pusher.become('connecting'))
     server.members = [member('me', 0)]
     await after(500)
     expect(server.calls.at(-1)).toBe('join polling')
     expect(ids()).toEqual(['me', 'ann', 'ben'])
     server.members = [member('me', 0), member('ann', 9)]
-    await after(3_000)
-    expect(ids()).toEqual(['me', 'ann'])
-  })
-
-  it('keeps the list while it waits for the first poll', async () => {
-    await enterLive(GATEWAY, ['ann'])
-    act(() => pusher.become('unavailable'))
+    await after(10_000)
     expect(ids()).toEqual(['me', 'ann'])
   })
 
@@ -284,38 +394,20 @@ describe('falling back', () => {
     await enterLive()
     act(() => pusher.become('connecting'))
     act(() => pusher.become('connected'))
-    act(() => channel().succeed([{ id: 'me', info: {} }]))
     server.calls = []
+    succeed()
     await after(60_000)
-    expect(server.calls.filter((call) => call !== 'leave')).toEqual([])
+    expect(server.calls.filter((call) => call !== 'leave tab')).toEqual([])
   })
 
-  it('polls while the gateway has lost its database', async () => {
-    const { result } = await enterLive()
-    act(() => channel().emit('presence:degraded'))
-    expect(result.current.connectionMode).toBe('polling')
-    await after(500)
-    expect(server.calls.at(-1)).toBe('join polling')
-    act(() => channel().emit('presence:restored'))
-    await after(0)
-    expect(result.current.connectionMode).toBe('realtime')
-    expect(server.calls.at(-1)).toBe('leave')
-    const asked = server.calls.length
-    act(() => channel().emit('presence:restored'))
-    await after(0)
-    expect(server.calls).toHaveLength(asked)
-    expect(events.filter(({ type }) => type === 'mode')).toHaveLength(3)
-  })
-
-  it('polls if the subscription is refused, and asks for it again with each poll', async () => {
+  it('polls if the subscription is refused', async () => {
     const { result } = enter()
     await after(0)
     act(() => channel().refuse())
     expect(result.current.connectionMode).toBe('polling')
     await after(500)
-    expect(pusher.calls).toEqual([`subscribe ${ROOM}`, `subscribe ${ROOM}`])
-    expect(pusher.bound).toBe(7)
-    act(() => channel().succeed([{ id: 'me', info: {} }]))
+    expect(pusher.bound).toBe(BOUND)
+    succeed()
     expect(result.current.connectionMode).toBe('realtime')
   })
 
@@ -328,19 +420,26 @@ describe('falling back', () => {
   })
 
   it('joins again when a poll finds the lease gone', async () => {
-    await enterLive()
-    act(() => pusher.become('unavailable'))
-    await after(3_500)
+    await enterPolling()
     server.joined = false
-    server.calls = []
     await after(30_000)
     expect(server.calls).toEqual(['poll v1', 'join polling'])
   })
 
+  it('marks the list as old when nothing answers, until something does', async () => {
+    const { result } = await enterPolling('ann')
+    const since = Date.now()
+    server.error = 'unavailable'
+    await after(30_000)
+    expect(result.current).toMatchObject({ connectionMode: 'disconnected', unreachable: { since } })
+    expect(ids()).toEqual(['me', 'ann'])
+    server.error = null
+    await after(10_000)
+    expect(result.current).toMatchObject({ connectionMode: 'polling', unreachable: null })
+  })
+
   it('stops when the session ends', async () => {
-    const { result } = await enterLive()
-    act(() => pusher.become('unavailable'))
-    await after(500)
+    const { result } = await enterPolling()
     server.error = 'unauthorized'
     await after(30_000)
     expect(result.current).toMatchObject({ error: 'unauthorized', connectionMode: 'disconnected' })
@@ -348,82 +447,29 @@ describe('falling back', () => {
     expect(pusher.open.size).toBe(0)
   })
 
-  it.each([
-    ['a page that polls is seen again', () => document.dispatchEvent(new Event('visibilitychange'))],
-    ['the network is back', () => window.dispatchEvent(new Event('online'))]
-  ])('looks at once when %s', async (_, happens) => {
-    await enterLive()
-    act(() => pusher.become('unavailable'))
-    await after(3_500)
-    server.calls = []
-    act(() => void happens())
-    act(() => void happens())
-    await after(0)
-    expect(server.calls).toEqual(['poll v1'])
-    await after(29_000)
-    expect(server.calls).toHaveLength(1)
-  })
-
-  it('asks nothing while the page is hidden and woken by something else', async () => {
-    await enterLive()
-    act(() => pusher.become('unavailable'))
-    await after(500)
-    server.calls = []
-    vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
-    act(() => void document.dispatchEvent(new Event('visibilitychange')))
-    await after(0)
-    expect(server.calls).toEqual([])
-  })
-
-  it('forgets earlier failures with the first success', async () => {
-    await enterLive()
-    server.error = 'unavailable'
-    act(() => pusher.become('unavailable'))
-    await after(500 + 5_000)
-    server.error = null
-    await after(10_000)
-    server.error = 'unavailable'
-    await after(3_000)
-    server.calls = []
-    await after(5_000)
-    expect(server.calls).toHaveLength(1)
-    act(() => pusher.become('connected'))
-    act(() => channel().succeed([]))
-    act(() => pusher.become('unavailable'))
-    await after(500)
-    server.calls = []
-    await after(5_000)
-    expect(server.calls).toHaveLength(1)
-  })
-
   it('keeps who polls in the list of a Pusher channel that he is not in', async () => {
+    holds = false
     server.members = [member('ann', 1), member('me', 2)]
-    enter(HOSTED)
+    enter()
     await after(0)
-    act(() => channel().succeed([{ id: 'me', info: {} }]))
+    succeed()
     expect(ids()).toEqual(['ann', 'me'])
     server.members = [member('me', 2)]
     server.version++
-    await after(30_000)
+    await after(40_000)
     expect(ids()).toEqual(['me'])
   })
 
   it('believes the gateway, not a list that is older than its subscription', async () => {
-    await enterLive()
-    act(() => pusher.become('unavailable'))
-    await after(500)
+    await enterPolling()
     let open = () => {}
     server.gate = new Promise((resolve) => (open = resolve))
+    server.version++
     server.members = [member('me', 7), member('ghost', 8)]
-    await after(3_000)
-    expect(server.calls.at(-1)).toBe('poll null')
+    await after(30_000)
+    expect(server.calls.at(-1)).toBe('poll v1')
     act(() => pusher.become('connected'))
-    act(() =>
-      channel().succeed([
-        { id: 'me', info: {} },
-        { id: 'ben', info: {} }
-      ])
-    )
+    succeed('ben')
     await act(async () => open())
     await after(0)
     expect(ids()).toEqual(['me', 'ben'])
@@ -431,7 +477,9 @@ describe('falling back', () => {
   })
 
   it('does not bring back who left while a list was on its way', async () => {
-    await enterLive(HOSTED, ['ann'])
+    holds = false
+    await enterLive('ann')
+    await after(10_000)
     let open = () => {}
     server.gate = new Promise((resolve) => (open = resolve))
     server.version++
@@ -443,38 +491,137 @@ describe('falling back', () => {
     expect(ids()).toEqual(['me', 'ben'])
   })
 
-  it('shows who left the channel and now polls', async () => {
-    await enterLive(HOSTED, ['ann'])
-    act(() => channel().remove('ann'))
-    server.version++
-    await after(30_000)
-    expect(ids()).toEqual(['me', 'ann'])
-  })
-
   it('does not give its presence up if the socket is lost before its turn', async () => {
-    let open = () => {}
     enter()
     await after(0)
+    let open = () => {}
     server.gate = new Promise((resolve) => (open = resolve))
-    act(() => channel().emit('presence:degraded'))
+    act(() => pusher.become('connecting'))
     await after(500)
-    act(() => channel().succeed([{ id: 'me', info: {} }]))
+    act(() => pusher.become('connected'))
+    succeed()
     act(() => pusher.become('connecting'))
     await act(async () => open())
-    await after(500)
-    expect(server.calls).not.toContain('leave')
-    expect(server.calls.at(-1)).toBe('join polling')
+    await after(10_000)
+    expect(server.calls).not.toContain('leave tab')
+  })
+})
+
+describe('waking', () => {
+  const restore = () => act(() => void window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true })))
+
+  it('asks at once, and has a new socket, instead of trusting the one it has', async () => {
+    const { result } = await enterLive('ann')
+    await after(60_000)
+    server.calls = []
+    pusher.calls = []
+    server.members = [member('me', 0), member('ben', 5)]
+    restore()
+    await after(0)
+    expect(result.current.connectionMode).toBe('polling')
+    expect(pusher.calls).toEqual(['disconnect', 'connect'])
+    expect(server.calls).toEqual(['join polling', 'poll null'])
+    expect(ids()).toEqual(['me', 'ben'])
+  })
+
+  it('joins again when the page comes back from the cache: its beacon ended the connection', async () => {
+    holds = false
+    await enterLive()
+    await after(60_000)
+    act(() => void window.dispatchEvent(new Event('pagehide')))
+    expect(server.beacons).toHaveLength(1)
+    server.joined = false
+    server.left = true
+    server.calls = []
+    restore()
+    await after(0)
+    expect(server.calls).toEqual(['join polling', 'poll null'])
+  })
+
+  it('shows from when the list is, if nothing answers then', async () => {
+    const { result } = await enterLive('ann')
+    await after(5_000)
+    const asleep = Date.now()
+    vi.setSystemTime(asleep + 3_600_000)
+    server.error = 'unavailable'
+    restore()
+    await after(0)
+    expect(result.current.unreachable!.since).toBeLessThanOrEqual(asleep)
+    expect(result.current.connectionMode).toBe('disconnected')
+  })
+
+  it.each([
+    ['a page that polls is seen again', () => document.dispatchEvent(new Event('visibilitychange'))],
+    ['the network is back', () => window.dispatchEvent(new Event('online'))]
+  ])('looks at once when %s', async (_, happens) => {
+    await enterPolling()
+    await after(12_000)
+    expect(server.calls).toEqual([])
+    act(() => void happens())
+    act(() => void happens())
+    await after(0)
+    expect(server.calls).toEqual(['poll v1'])
+    await after(29_000)
+    expect(server.calls).toHaveLength(1)
+  })
+
+  it('asks nothing while the page is hidden', async () => {
+    await enterPolling()
+    await after(12_000)
+    vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden')
+    act(() => void document.dispatchEvent(new Event('visibilitychange')))
+    await after(0)
+    expect(server.calls).toEqual([])
   })
 })
 
 describe('leaving', () => {
-  it('leaves nothing behind', async () => {
-    const { unmount } = await enterLive()
-    act(() => pusher.become('unavailable'))
-    await after(500)
+  it("is the user's, of all of his tabs", async () => {
+    const { result, unmount } = await enterLive()
+    server.calls = []
+    await act(() => result.current.leave())
+    expect(server.calls).toEqual(['leave room'])
+    expect(result.current.currentChannel).toBeNull()
+    expect(pusher.open.size).toBe(0)
+    unmount()
+    await after(60_000)
+    expect(server.calls).toEqual(['leave room'])
+  })
+
+  it('in another tab ends this one, which calls nothing and says so', async () => {
+    const { result } = await enterLive()
+    server.calls = []
+    await tellAll({ type: 'room-left', bookId: 'moby-dick', at: Date.now() })
+    expect(result.current.connectionMode).toBe('realtime')
+    await tellAll({ type: 'room-left', bookId: 'emma', at: Date.now() })
+    expect(result.current.currentChannel).toBeNull()
+    expect(events.at(-1)).toEqual({ type: 'left-elsewhere' })
+    expect(pusher.open.size).toBe(0)
+    await after(60_000)
+    expect(server.calls).toEqual([])
+  })
+
+  it('that is older than this stay ended another one', async () => {
+    const { result } = await enterLive()
+    await tellAll({ type: 'room-left', bookId: 'emma', at: Date.now() - 5_000 })
+    expect(result.current.connectionMode).toBe('realtime')
+  })
+
+  it('in another tab is found by a poll, when no channel told', async () => {
+    const { result } = await enterPolling()
+    server.joined = false
+    server.left = true
+    await after(30_000)
+    expect(server.calls).toEqual(['poll v1'])
+    expect(result.current.currentChannel).toBeNull()
+    expect(events.at(-1)).toEqual({ type: 'left-elsewhere' })
+  })
+
+  it('by a component that goes is that tab’s, and leaves nothing behind', async () => {
+    const { unmount } = await enterPolling()
     unmount()
     await after(0)
-    expect(server.calls.at(-1)).toBe('leave')
+    expect(server.calls.at(-1)).toBe('leave tab')
     expect(pusher.calls.at(-1)).toBe(`unsubscribe ${ROOM}`)
     expect(pusher.bound).toBe(0)
     expect(vi.getTimerCount()).toBe(0)
@@ -501,38 +648,36 @@ describe('leaving', () => {
     unmount()
     await act(async () => open())
     await after(0)
-    expect(server.calls).toEqual(['join connecting', 'leave'])
-    const [[joined], [left]] = [server.actions.joinRoom.mock.calls[0]!, server.actions.leaveRoom.mock.calls[0]!]
-    expect(left.connectionId).toBe(joined.connectionId)
+    expect(server.calls).toEqual(['join', 'leave tab'])
+    const [[, joined], [left]] = [server.actions.joinRoom.mock.calls[0]!, server.routes.leaveTab.mock.calls[0]!]
+    expect(left.connectionId).toBe(joined?.connectionId)
     expect(pusher.calls).toEqual([])
     expect(ids()).toEqual([])
   })
 
   it("survives StrictMode's second effect: one room, one binding each", async () => {
-    enter(GATEWAY, 'emma', true)
+    enter('emma', true)
     await after(0)
-    expect(server.calls.sort()).toEqual(['join connecting', 'join connecting', 'leave'])
-    const tabs = server.actions.joinRoom.mock.calls.map(([{ connectionId }]) => connectionId)
-    expect(server.actions.leaveRoom.mock.calls.map(([{ connectionId }]) => connectionId)).toEqual([tabs[0]])
+    expect(server.calls.sort()).toEqual(['join', 'join', 'leave tab', 'poll null'])
+    const tabs = server.actions.joinRoom.mock.calls.map(([, tab]) => tab?.connectionId)
+    expect(server.routes.leaveTab.mock.calls.map(([{ connectionId }]) => connectionId)).toEqual([tabs[0]])
     expect(tabs[1]).not.toBe(tabs[0])
     expect(pusher.calls).toEqual([`subscribe ${ROOM}`])
-    expect(pusher.bound).toBe(7)
-    act(() => channel().succeed([{ id: 'me', info: {} }]))
-    act(() => channel().add({ id: 'ben', info: {} }))
+    expect(pusher.bound).toBe(BOUND)
+    succeed()
+    act(() => channel().add({ id: 'ben', info: { name: 'ben' } }))
     expect(events.map(({ type }) => type)).toEqual(['mode', 'joined'])
   })
 
-  it('says when the server knows that it left', async () => {
-    const { result, unmount } = await enterLive()
-    act(() => pusher.become('unavailable'))
-    await after(500)
+  it('close() says when the server knows that the tab left', async () => {
+    const { result, unmount } = await enterPolling()
     let open = () => {}
     server.gate = new Promise((resolve) => (open = resolve))
     const left = vi.fn()
-    act(() => void result.current.leave().then(left))
+    act(() => void result.current.close().then(left))
     expect(result.current.currentChannel).toBeNull()
     await after(0)
-    expect(server.calls.at(-1)).toBe('leave')
+    expect(server.calls.at(-1)).toBe('leave tab')
     expect(left).not.toHaveBeenCalled()
     await act(async () => open())
     expect(left).toHaveBeenCalled()
@@ -566,37 +711,36 @@ describe('leaving', () => {
   it('says goodbye by a beacon when the page goes, while the tab holds the presence', async () => {
     enter()
     await after(0)
-    const { connectionId } = server.actions.joinRoom.mock.calls[0]![0]
+    const [, tab] = server.actions.joinRoom.mock.calls[0]!
     act(() => void window.dispatchEvent(new Event('pagehide')))
-    expect(beacons).toEqual([['/api/presence/leave', { bookId: 'emma', connectionId }]])
+    expect(server.beacons).toEqual([{ bookId: 'emma', connectionId: tab?.connectionId }])
   })
 
   it("needs no beacon while the gateway's socket does", async () => {
     await enterLive()
     act(() => void window.dispatchEvent(new Event('pagehide')))
-    expect(beacons).toEqual([])
-  })
-
-  it('joins again when the page comes back from the cache', async () => {
-    await enterLive(HOSTED)
-    act(() => void window.dispatchEvent(new Event('pagehide')))
-    server.joined = false
-    server.calls = []
-    act(() => void window.dispatchEvent(new Event('pageshow')))
-    await after(0)
-    expect(server.calls).toEqual(['poll null', 'join polling'])
+    expect(server.beacons).toEqual([])
   })
 })
 
-it('draws nothing again when a member comes: only who shows members', async () => {
-  let draws = 0
-  renderHook(() => {
-    draws++
-    return usePresenceChannel('emma', { pusher: GATEWAY })
+describe('signing out', () => {
+  it('in another tab of the browser ends this one, while there is a session to leave with', async () => {
+    const { result } = await enterPolling()
+    await tellAll({ type: 'signing-out' })
+    await after(0)
+    expect(server.calls).toEqual(['leave tab'])
+    expect(result.current.error).toBe('unauthorized')
+    expect(pusher.open.size).toBe(0)
   })
-  await after(0)
-  act(() => channel().succeed([{ id: 'me', info: {} }]))
-  const before = draws
-  act(() => channel().add({ id: 'ben', info: {} }))
-  expect(draws).toBe(before)
+
+  it('anywhere has this tab ask whether it was its session', async () => {
+    const { result } = await enterLive()
+    await tellAll({ type: 'session-ended' })
+    await after(0)
+    expect(result.current).toMatchObject({ error: null, connectionMode: 'realtime' })
+    server.error = 'unauthorized'
+    await tellAll({ type: 'session-ended' })
+    await after(0)
+    expect(result.current.error).toBe('unauthorized')
+  })
 })

@@ -4,45 +4,45 @@
 
 import { useCallback, useEffect, useRef } from 'react'
 import { useShallow } from 'zustand/react/shallow'
-import { pusherClient, type PusherConfig } from '@/lib/pusher-client'
-import { RoomSession, type RoomEvent } from '@/lib/room-session'
+import { RoomSession, type PresenceEvent } from '@/lib/room-session'
 import { usePresenceStore } from '@/stores/usePresenceStore'
 
-type Options = {
-  pusher: PusherConfig // from the server: pusherConfig()
-  onEvent?: (event: RoomEvent) => void
-}
+export type { PresenceEvent }
+
+type Options = { onEvent?: ((event: PresenceEvent) => void) | undefined }
 
 // Members are in usePresenceStore, so that only who shows them is drawn again.
-// leave() leaves before the component goes, and says when the server knows: for
-// who signs out, and has no session to leave with afterwards.
-export function usePresenceChannel(bookId: string | null, { pusher, onEvent }: Options) {
+// leave() is the user's leave, of all of his tabs; close() ends this tab's stay
+// before the component goes, and says when the server knows: for who signs out, and
+// has no session to leave with afterwards.
+export function usePresenceChannel(bookId: string | null, { onEvent }: Options = {}) {
   const listener = useRef(onEvent)
   useEffect(() => {
     listener.current = onEvent
   })
-  // What was there first stays: a page has one socket.
-  const config = useRef(pusher)
   const current = useRef<RoomSession>(undefined)
 
   useEffect(() => {
     if (bookId === null) return
-    const session = new RoomSession(bookId, pusherClient(config.current), config.current.kind === 'gateway', (event) =>
-      listener.current?.(event)
-    )
+    const session = new RoomSession(bookId, (event) => listener.current?.(event))
     session.open()
     current.current = session
-    return () => void session.close()
+    return () => {
+      void session.close()
+      usePresenceStore.getState().leaveChannel() // a refusal too
+    }
   }, [bookId])
 
-  const leave = useCallback(async () => current.current?.close(), [])
+  const leave = useCallback(async () => current.current?.leave(), [])
+  const close = useCallback(async () => current.current?.close(), [])
   const state = usePresenceStore(
-    useShallow(({ currentChannel, isConnected, connectionMode, error }) => ({
+    useShallow(({ currentChannel, isConnected, connectionMode, error, unreachable }) => ({
       currentChannel,
       isConnected,
       connectionMode,
-      error
+      error,
+      unreachable
     }))
   )
-  return { ...state, leave }
+  return { ...state, leave, close }
 }

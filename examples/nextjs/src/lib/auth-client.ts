@@ -2,4 +2,4 @@
 
 import { createAuthClient } from 'better-auth/react'
 
-export const { signIn, signUp, signOut } = createAuthClient()
+export const { signIn, signUp, signOut, getSession } = createAuthClient()

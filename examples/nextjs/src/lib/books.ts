@@ -1,22 +1,25 @@
-// The books of the app, for pages. What may be read is decided in rooms.ts.
+// The books of the app, for pages.
 
 import 'server-only'
-import { z } from 'zod'
-import { pool } from './db'
+import { cache } from 'react'
+import { prisma } from './prisma'
 
 // A book, as pages show it.
-const bookRow = z.object({ id: z.string(), title: z.string(), author: z.string() })
+export type Book = { id: string; title: string; author: string }
 
-export type Book = z.infer<typeof bookRow>
+const columns = { id: true, title: true, authorName: true } as const
+const toBook = ({ id, title, authorName }: { id: string; title: string; authorName: string }): Book => ({
+  id,
+  title,
+  author: authorName
+})
 
-const COLUMNS = 'id, title, author_name AS author'
+export const listBooks = cache(async (): Promise<Book[]> => {
+  const books = await prisma.book.findMany({ select: columns, orderBy: [{ title: 'asc' }, { id: 'asc' }], take: 12 })
+  return books.map(toBook)
+})
 
-export async function listBooks(): Promise<Book[]> {
-  const { rows } = await pool().query(`SELECT ${COLUMNS} FROM book ORDER BY title, id LIMIT 12`)
-  return z.array(bookRow).parse(rows)
-}
-
-export async function findBook(id: string): Promise<Book | null> {
-  const { rows } = await pool().query(`SELECT ${COLUMNS} FROM book WHERE id = $1`, [id])
-  return rows[0] ? bookRow.parse(rows[0]) : null
-}
+export const findBook = cache(async (id: string): Promise<Book | null> => {
+  const book = await prisma.book.findUnique({ where: { id }, select: columns })
+  return book && toBook(book)
+})

@@ -2,20 +2,31 @@
 // The same code for a gateway of one's own and for a Pusher account.
 
 import Pusher from 'pusher-js'
+import { PUSHER_META } from './pusher-meta'
 
 export type PusherConfig =
   | { kind: 'gateway'; key: string; host: string; port: number; tls: boolean }
   | { kind: 'pusher'; key: string; cluster: string }
 
-type Transport = 'ws' | 'wss'
-
 export type { Channel, PresenceChannel } from 'pusher-js'
+
+export function pusherConfig(): PusherConfig {
+  const content = document.querySelector<HTMLMetaElement>(`meta[name="${PUSHER_META}"]`)?.content
+  if (!content) throw new Error(`the page has no <meta name="${PUSHER_META}">`)
+  return JSON.parse(content) as PusherConfig
+}
+
+// Whether a subscription holds the presence: a gateway's does, Pusher's knows no database.
+export const socketHolds = () => pusherConfig().kind === 'gateway'
 
 let client: Pusher | undefined
 
-export function pusherClient(config: PusherConfig): Pusher {
-  return (client ??= createClient(config))
+export function getPusherClient(): Pusher {
+  return (client ??= createClient(pusherConfig()))
 }
+
+type Transport = 'ws' | 'wss'
+const WITH_TLS: Transport[] = ['ws', 'wss'] // pusher-js wants both
 
 function createClient(config: PusherConfig): Pusher {
   const authorization = { endpoint: '/api/pusher/auth', transport: 'ajax' } as const
@@ -32,13 +43,14 @@ function createClient(config: PusherConfig): Pusher {
 }
 
 function addressOf(config: PusherConfig) {
-  if (config.kind === 'pusher') return { cluster: config.cluster }
+  if (config.kind === 'pusher') return { cluster: config.cluster, enabledTransports: WITH_TLS }
   return {
     wsHost: config.host,
     wsPort: config.port,
     wssPort: config.port,
     forceTLS: config.tls,
-    enabledTransports: ['ws', 'wss'] as Transport[], // with TLS pusher-js wants both
+    // Without TLS no attempt with it, which the Content-Security-Policy would refuse.
+    enabledTransports: config.tls ? WITH_TLS : (['ws'] as Transport[]),
     cluster: '' // required by the type, and overruled by wsHost
   }
 }

@@ -1,67 +1,65 @@
-// Pusher, the server's side: what the browser needs to connect, and what the
-// database signs. The secret is in presence.pusher_app and never leaves it: this
-// process has no Pusher secret and needs no Pusher library.
+// Pusher, the server's side: what the database signs, and its HTTP API. The secret is in presence.pusher_app and never leaves it:
+// this process has none, and needs no Pusher library. Its calls have that library's names.
 
 import 'server-only'
-import { DatabaseError } from 'pg'
-import { pool } from './db'
 import { env } from './env'
-import type { PusherConfig } from './pusher-client'
-import { userInfo, type SessionUser } from './session'
+import { presence } from './presence'
+import { pusherConfig } from './pusher-config'
+import { userInfo, type SessionUser } from './user-info'
 
-export function pusherConfig(): PusherConfig {
-  const { PUSHER_KEY: key, PUSHER_HOST: host, PUSHER_PORT: port, PUSHER_TLS: tls, PUSHER_CLUSTER: cluster } = env()
-  if (cluster) return { kind: 'pusher', key, cluster }
-  return { kind: 'gateway', key, host: host!, port: port ?? (tls ? 443 : 80), tls }
+// Where its HTTP API is.
+function apiUrl(): string {
+  const { PUSHER_API_URL: url } = env()
+  if (url) return url.replace(/\/+$/, '')
+  const config = pusherConfig()
+  if (config.kind === 'pusher') return `https://api-${config.cluster}.pusher.com`
+  return `${config.tls ? 'https' : 'http'}://${config.host}:${config.port}`
 }
 
-// The answer to pusher-js's channel authorization, byte for byte as it was signed.
-export async function authorizeChannel(user: SessionUser, socketId: string, channel: string): Promise<string> {
-  const { rows } = await pool().query('SELECT presence.pusher_authorize_channel($1, $2, $3, $4, $5)::text AS body', [
-    user.id,
-    socketId,
-    channel,
-    userInfo(user),
-    env().PUSHER_KEY
-  ])
-  return rows[0].body
+const API_TIMEOUT = 5_000
+
+class PusherServer {
+  // The answer to pusher-js's channel authorization, byte for byte as it was signed.
+  authorizeChannel(user: SessionUser, socketId: string, channel: string): Promise<string> {
+    return presence.pusherAuthorizeChannel(user.id, socketId, channel, userInfo(user), env().PUSHER_KEY)
+  }
+
+  // The answer to pusher-js's signin().
+  authenticateUser(user: SessionUser, socketId: string): Promise<string> {
+    return presence.pusherAuthenticateUser(user.id, socketId, userInfo(user), env().PUSHER_KEY)
+  }
+
+  trigger(channels: string | string[], event: string, data: unknown): Promise<Response> {
+    return this.post('/events', { name: event, channels: [channels].flat(), data: JSON.stringify(data) })
+  }
+
+  // Ends the sockets that have signed in as this user.
+  terminateUserConnections(userId: string): Promise<Response> {
+    return this.post(`/users/${encodeURIComponent(userId)}/terminate_connections`, {})
+  }
+
+  // The database verifies the signature, and applies what the webhook says.
+  applyWebhook(key: string, signature: string, body: string): Promise<number> {
+    return presence.pusherApplyWebhook(key, signature, body)
+  }
+
+  private async post(path: string, body: object): Promise<Response> {
+    const text = JSON.stringify(body)
+    const full = `/apps/${env().PUSHER_APP_ID}${path}`
+    const query = await presence.pusherSignRequest('POST', full, text, env().PUSHER_KEY)
+    const response = await fetch(`${apiUrl()}${full}?${query}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: text,
+      signal: AbortSignal.timeout(API_TIMEOUT)
+    })
+    if (!response.ok) throw new Error(`Pusher's API: ${response.status} ${await response.text()}`)
+    return response
+  }
 }
 
-// The answer to pusher-js's signin().
-export async function authenticateUser(user: SessionUser, socketId: string): Promise<string> {
-  const { rows } = await pool().query('SELECT presence.pusher_authenticate_user($1, $2, $3, $4)::text AS body', [
-    user.id,
-    socketId,
-    userInfo(user),
-    env().PUSHER_KEY
-  ])
-  return rows[0].body
-}
+let created: PusherServer | undefined
 
-// Returns how many members the webhook added and removed.
-export async function applyWebhook(key: string, signature: string, body: string): Promise<number> {
-  const { rows } = await pool().query('SELECT presence.pusher_apply_webhook($1, $2, $3) AS changed', [
-    key,
-    signature,
-    body
-  ])
-  return rows[0].changed
-}
-
-// The HTTP status for a request that the database refused; null if that was not
-// the request's fault. 403: not this user's channel, a room that is full, a
-// wrong signature. 400: a value out of its limits, a body that is no JSON.
-export function refusalStatus(error: unknown): 400 | 403 | null {
-  if (!(error instanceof DatabaseError)) return null
-  // 42501 too, but a grant that the app lacks.
-  if (error.routine === 'aclcheck_error') return null
-  if (error.code === '42501') return 403
-  return ['22003', '22004', '22021', '22023', '22P02'].includes(error.code ?? '') ? 400 : null
-}
-
-export function refusal(error: unknown): Response {
-  const status = refusalStatus(error)
-  if (status) return new Response((error as DatabaseError).message, { status })
-  console.error(error)
-  return new Response('the database did not answer as it should', { status: 500 })
+export function getPusher(): PusherServer {
+  return (created ??= new PusherServer())
 }

@@ -13,79 +13,122 @@
 // There is always one of the two, so nobody leaves when a tab changes from one
 // to the other.
 
-import type Pusher from 'pusher-js'
-import type { PresenceChannel } from 'pusher-js'
-import { getRoomMembers, joinRoom, leaveRoom, type ActionError, type ActionResult } from '@/actions/presence'
+import { unstable_isUnrecognizedActionError as isOfAnotherBuild } from 'next/navigation'
+import { joinRoom, leaveRoom } from '@/actions/presence'
 import { usePresenceStore, type ConnectionMode } from '@/stores/usePresenceStore'
-import { channelOf, userInfo, type Member, type MemberList } from './members'
+import { channelOf, failure, type ActionError, type ActionResult, type RoomPresence } from './members'
+import type { Notification } from './notifications'
+import { closeTab, joinTab, leaveEverywhere, leaveTab, pollTab } from './presence-api'
+import { getPusherClient, socketHolds, type PresenceChannel } from './pusher-client'
+import { RoomList, type MemberEvent, type Subscribed } from './room-list'
 import { Serial } from './serial'
+import { onUserEvent, tellOtherTabs } from './user-events'
+import { onWake } from './wake'
 
-export type RoomEvent =
-  | { type: 'joined' | 'updated' | 'left'; member: Member }
+export type PresenceEvent =
+  | MemberEvent
   | { type: 'mode'; mode: ConnectionMode; reason: string }
+  | { type: 'left-elsewhere' } // the user left, in another tab: this one is out too
   | { type: 'refused'; error: ActionError }
 
 export const POLL_INTERVAL = 30_000
+// No tab asks more often, whatever happens.
+const MIN_INTERVAL = 10_000
 const CONNECT_TIMEOUT = 8_000
-const FIRST_RETRY = 5_000
-// All tabs lose their gateway at the same instant, and should not ask the server at the same one.
-const SPREAD = 1_000
-// So a list of that moment lacks those who have not joined yet. A little later it is right.
-const SETTLE = 3_000
+// The gateway has lost its database: who asks it at once makes that worse.
+const DEGRADED_WAIT = 3_000
+// All tabs lose their gateway at the same instant, and should not ask the server at
+// the same one: some 500 of a room in a second. A gateway's leases last 25 seconds.
+const SPREAD = { perMember: 2, least: 1_000, most: 15_000 }
 
-type Subscribed = { id: string; info: unknown }
+const randomSpread = (members: number) =>
+  Math.random() * Math.min(Math.max(members * SPREAD.perMember, SPREAD.least), SPREAD.most)
 
 export class RoomSession {
   private readonly channelName: string
   // A name of its own for each stay, so that a late leave never ends a new one.
   private readonly connectionId = randomId()
   private readonly store = usePresenceStore.getState
+  private readonly pusher = getPusherClient()
+  private readonly socketHolds = socketHolds()
   private readonly calls = new Serial()
+  private readonly list: RoomList
   private channel: PresenceChannel | undefined
+  private undo: (() => void)[] = [] // what open() has bound
   private closed = false
+  private falling = false // whether the tab has fallen back to polling
+  private presence: RoomPresence | null = null
   private holding = false // whether the tab's connection is, or may be, in the database
-  private joinFirst = true // whether the next poll has to be a join
+  private joinFirst = true // whether the next poll has to be preceded by a join
+  private showAtOnce = false // whether the list at hand is too old to wait for the others to join
   private beating = false
-  private settling = false // whether the tab has just joined to poll
   private failures = 0
-  private known: string | null = null
-  private authorId: string | null = null
-  private clockSkew = 0 // the database's clock less this one
-  private goneSince = new Set<string>() // who left while a list was on its way
+  private askedAt = -Infinity
+  private answeredAt = Date.now()
+  private reconnectedAt = -Infinity
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  // socketHolds: whether a subscription holds the presence, as a gateway's does.
   constructor(
     private readonly bookId: string,
-    private readonly pusher: Pusher,
-    private readonly socketHolds: boolean,
-    private readonly onEvent: (event: RoomEvent) => void
+    private readonly onEvent: (event: PresenceEvent) => void
   ) {
     this.channelName = channelOf(bookId)
+    this.list = new RoomList(this.socketHolds, onEvent)
   }
 
+  // From the user's Join to his Leave.
+
   open(): void {
-    this.store().enter(this.channelName)
+    this.store().joinChannel(this.channelName)
     this.pusher.connection.bind('state_change', this.onState, this)
-    document.addEventListener('visibilitychange', this.onWake)
-    window.addEventListener('online', this.onWake)
-    window.addEventListener('pageshow', this.onWake)
     window.addEventListener('pagehide', this.onHide)
+    this.undo = [
+      onWake(this.onWake),
+      onUserEvent(this.onUserEvent),
+      () => window.removeEventListener('pagehide', this.onHide),
+      () => this.pusher.connection.unbind('state_change', undefined, this)
+    ]
     this.timer = setTimeout(() => this.degrade('no answer from the socket server'), CONNECT_TIMEOUT)
-    void this.join('connecting').then((well) => {
-      if (!well && !this.closed) this.degrade('the server does not answer')
+    void this.enter()
+  }
+
+  private async enter(): Promise<void> {
+    if (await this.join('connecting', () => this.joinByAction())) await this.poll()
+    else if (!this.closed && !this.falling) this.unreachable()
+  }
+
+  // A page that is older than the last deploy has actions that the server no longer knows.
+  private joinByAction(): Promise<ActionResult<RoomPresence>> {
+    return joinRoom(this.bookId, { connectionId: this.connectionId }).catch((error: unknown) => {
+      if (isOfAnotherBuild(error)) return joinTab(this.tab, 'connecting')
+      throw error
     })
   }
 
-  // Ends the stay at once; the promise, when the server knows. May be called again.
-  async close(): Promise<void> {
-    this.store().leave()
+  // The user leaves: all of his tabs. Resolves when the server knows.
+  async leave(): Promise<void> {
     if (this.closed) return
     this.detach()
-    if (this.holding) await this.calls.run(() => leaveRoom(this.address))
+    this.store().leaveChannel()
+    const result = await this.calls.run(() =>
+      leaveRoom(this.bookId).catch((error: unknown) => {
+        if (isOfAnotherBuild(error)) return leaveEverywhere(this.bookId)
+        throw error
+      })
+    )
+    if (result.success) tellOtherTabs({ type: 'room-left', bookId: this.bookId, at: result.data.at.getTime() })
   }
 
-  private get address() {
+  // The tab goes: the user stays as long as he has another. Ends the stay at once;
+  // the promise, when the server knows. May be called again.
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.detach()
+    this.store().leaveChannel()
+    if (this.holding) await this.calls.run(() => leaveTab(this.tab))
+  }
+
+  private get tab() {
     return { bookId: this.bookId, connectionId: this.connectionId }
   }
 
@@ -93,11 +136,7 @@ export class RoomSession {
   private detach(): void {
     this.closed = true
     clearTimeout(this.timer)
-    this.pusher.connection.unbind('state_change', undefined, this)
-    document.removeEventListener('visibilitychange', this.onWake)
-    window.removeEventListener('online', this.onWake)
-    window.removeEventListener('pageshow', this.onWake)
-    window.removeEventListener('pagehide', this.onHide)
+    for (const undo of this.undo) undo()
     if (!this.channel) return
     this.channel.unbind(undefined, undefined, this)
     this.pusher.unsubscribe(this.channelName)
@@ -105,79 +144,63 @@ export class RoomSession {
 
   // Joining, polling, releasing: one at a time, in order.
 
-  private call<T>(request: () => Promise<ActionResult<T>>): Promise<ActionResult<T>> {
-    return this.calls.run(() => {
-      this.goneSince.clear()
-      return request()
-    })
-  }
-
-  private async join(lease: 'connecting' | 'polling'): Promise<boolean> {
+  private async join(lease: 'connecting' | 'polling', call = () => joinTab(this.tab, lease)): Promise<boolean> {
     this.holding = true
-    const result = await this.call(() => joinRoom({ ...this.address, lease }))
+    const result = await this.calls.run(call)
     if (this.closed) return false
     if (!result.success) return this.refused(result.error)
+    this.presence = result.data
     this.joinFirst = lease !== 'polling'
-    this.authorId = result.data.authorId
-    this.clockSkew = result.data.now - Date.now()
-    this.settling = lease === 'polling'
-    if (!this.settling || this.store().members.size === 0) this.showList(result.data.list)
+    this.list.joined(result.data)
     this.subscribe()
     return true
   }
 
   private async poll(): Promise<boolean> {
-    const result = await this.call(() => getRoomMembers({ ...this.address, known: this.known }))
+    const result = await this.calls.run(() => {
+      this.list.asks()
+      return pollTab(this.tab, this.list.known, this.presence?.id ?? null)
+    })
     if (this.closed) return false
     if (!result.success) return this.refused(result.error)
-    this.showList(result.data)
-    this.reconnect()
-    if (!result.data.joined) return this.join('polling')
-    this.subscribe()
-    return true
+    this.list.answered(result.data, this.isLive ? this.subscribers : null)
+    if (!this.tabHolds) return true
+    if (result.data.left) return this.leftElsewhere()
+    return result.data.joined || this.join('polling')
   }
 
-  // pusher-js tries less and less often, up to once a minute, or gives up.
-  private reconnect(): void {
-    if (this.isOnline) return
-    this.pusher.disconnect()
-    this.pusher.connect()
-  }
-
-  // A heartbeat of the tab's own connection, and the next one in its time.
+  // Asks the server, and sees to the next time.
   private async beat(): Promise<void> {
     if (this.beating) return
     this.beating = true
-    const well = this.joinFirst ? await this.join('polling') : await this.poll()
+    this.askedAt = Date.now()
+    const isJoin = this.joinFirst
+    const showsList = !isJoin || this.showAtOnce || this.store().members.size === 0
+    const well = (!isJoin || (await this.join('polling'))) && (!showsList || (await this.poll()))
     this.beating = false
     if (this.closed || !this.tabHolds) return
-    this.failures = well ? 0 : this.failures + 1
-    if (!well) return this.beatIn(Math.min(FIRST_RETRY * 2 ** (this.failures - 1), POLL_INTERVAL))
-    this.beatIn(this.settling ? SETTLE : POLL_INTERVAL)
-    this.settling = false
+    if (well) this.reached()
+    else this.unreachable()
+    this.retrySubscription()
+    // The list at the moment of a fall lacks those who have not joined yet. A little later it is right.
+    const next = isJoin && !showsList ? MIN_INTERVAL : POLL_INTERVAL
+    this.beatIn(well ? next : Math.min(MIN_INTERVAL * 2 ** (this.failures - 1), POLL_INTERVAL))
   }
 
   private beatIn(delay: number): void {
     clearTimeout(this.timer)
-    this.timer = setTimeout(() => void this.beat(), delay)
-  }
-
-  private get tabHolds(): boolean {
-    const mode = this.store().connectionMode
-    return mode === 'polling' || (mode === 'realtime' && !this.socketHolds)
-  }
-
-  private get isOnline(): boolean {
-    return this.pusher.connection.state === 'connected'
+    const earliest = this.askedAt + MIN_INTERVAL - Date.now()
+    this.timer = setTimeout(() => void this.beat(), Math.max(delay, earliest))
   }
 
   private async release(): Promise<void> {
     await this.calls.run(async () => {
       // The socket may have been lost while this waited for its turn.
-      if (this.closed || this.tabHolds) return
+      if (this.closed || this.tabHolds) return failure('unavailable')
       this.joinFirst = true
-      const result = await leaveRoom(this.address)
+      const result = await leaveTab(this.tab)
       if (result.success && !this.tabHolds) this.holding = false
+      return result
     })
   }
 
@@ -191,51 +214,114 @@ export class RoomSession {
     return false
   }
 
+  private leftElsewhere(): false {
+    this.detach()
+    this.store().leaveChannel()
+    this.onEvent({ type: 'left-elsewhere' })
+    return false
+  }
+
   // Between real time and polling.
 
+  private get isLive(): boolean {
+    return this.store().connectionMode === 'realtime'
+  }
+
+  // Whether the tab's own connection holds the presence.
+  private get tabHolds(): boolean {
+    return this.falling || (this.isLive && !this.socketHolds)
+  }
+
   private setMode(mode: ConnectionMode, reason: string): void {
-    clearTimeout(this.timer)
-    this.failures = 0
-    this.known = null // the list at hand is no longer that version
+    if (mode === this.store().connectionMode) return
     this.store().setConnectionMode(mode)
     this.onEvent({ type: 'mode', mode, reason })
   }
 
-  private degrade(reason: string): void {
-    if (this.store().connectionMode === 'polling') return
+  private degrade(reason: string, wait = randomSpread(this.store().members.size)): void {
+    if (this.falling) return
+    if (this.isLive) this.answeredAt = Date.now()
+    this.falling = true
+    this.failures = 0
+    this.list.known = null // the list at hand is no longer that version
     this.setMode('polling', reason)
-    this.beatIn(Math.random() * SPREAD)
+    this.beatIn(wait)
   }
 
   private restore(reason: string): void {
-    const already = this.store().connectionMode === 'realtime'
-    if (!already) this.setMode('realtime', reason)
-    this.showSubscribed()
+    const already = this.isLive
+    if (!already) {
+      clearTimeout(this.timer)
+      this.falling = false
+      this.failures = 0
+      this.showAtOnce = false
+      this.list.known = null
+      this.store().setUnreachable(null)
+      this.setMode('realtime', reason)
+    }
+    this.list.subscribed(this.subscribers)
     if (already) return
     if (this.socketHolds) void this.release()
     else void this.beat()
   }
 
+  // The server answers.
+  private reached(): void {
+    this.failures = 0
+    this.answeredAt = Date.now()
+    this.showAtOnce = false
+    this.store().setUnreachable(null)
+    if (this.falling) this.setMode('polling', 'the server answers')
+  }
+
+  // It does not. In real time the list is right all the same.
+  private unreachable(): void {
+    this.failures++
+    if (this.isLive) return
+    if (!this.falling) {
+      this.falling = true
+      this.beatIn(MIN_INTERVAL)
+    }
+    this.store().setUnreachable(this.answeredAt)
+    this.setMode('disconnected', 'the server does not answer')
+  }
+
   // The subscription.
 
   private subscribe(): void {
-    if (!this.channel) {
-      this.channel = this.pusher.subscribe(this.channelName) as PresenceChannel
-      this.channel.bind('pusher:subscription_succeeded', () => this.restore('subscribed'), this)
-      this.channel.bind('pusher:subscription_error', this.onRefusedSubscription, this)
-      this.channel.bind('pusher:member_added', this.onAdded, this)
-      this.channel.bind('pusher:member_removed', this.onRemoved, this)
-      this.channel.bind('presence:degraded', () => this.degrade('the gateway has lost its database'), this)
-      this.channel.bind('presence:restored', () => this.restore('the gateway has its database again'), this)
-    } else if (this.isOnline && !this.channel.subscribed && !this.channel.subscriptionPending) {
-      this.pusher.subscribe(this.channelName) // refused before, a room that was full for instance
-    }
+    if (this.channel) return
+    this.channel = this.pusher.subscribe(this.channelName) as PresenceChannel
+    this.channel.bind('pusher:subscription_succeeded', () => this.restore('subscribed'), this)
+    this.channel.bind('pusher:subscription_error', () => this.degrade('the subscription was refused'), this)
+    this.channel.bind('pusher:member_added', (member: Subscribed) => this.list.added(member), this)
+    this.channel.bind('pusher:member_removed', (member: Subscribed) => this.list.removed(member), this)
+    this.channel.bind('presence:degraded', this.onDegraded, this)
+    this.channel.bind('presence:restored', () => this.restore('the gateway has its database again'), this)
   }
 
-  private onRefusedSubscription(): void {
-    // pusher-js clears this only if the authorization failed, not if the server refused.
-    this.channel!.subscriptionPending = false
-    this.degrade('the subscription was refused')
+  private onDegraded(): void {
+    this.degrade('the gateway has lost its database', DEGRADED_WAIT + randomSpread(this.store().members.size))
+  }
+
+  private get subscribers(): Subscribed[] {
+    const members: Subscribed[] = []
+    this.channel?.members.each((member: Subscribed) => members.push(member))
+    return members
+  }
+
+  // With each poll. pusher-js itself tries less and less often, up to once a minute, or
+  // gives up; and a subscription that the server refused stays pending for it, until the next socket.
+  private retrySubscription(): void {
+    if (!this.channel || this.channel.subscribed || this.isLive) return
+    const isOnline = this.pusher.connection.state === 'connected'
+    if (isOnline && !this.channel.subscriptionPending) this.pusher.subscribe(this.channelName)
+    else if (Date.now() - this.reconnectedAt >= MIN_INTERVAL) this.reconnect()
+  }
+
+  private reconnect(): void {
+    this.reconnectedAt = Date.now()
+    this.pusher.disconnect()
+    this.pusher.connect()
   }
 
   private onState({ previous, current }: { previous: string; current: string }): void {
@@ -243,67 +329,38 @@ export class RoomSession {
     if (lost && current !== 'connected') this.degrade(`the socket is ${current}`)
   }
 
-  // The list.
+  // The page, and the user's other tabs.
 
-  private toMember({ id, info }: Subscribed): Member {
-    const old = this.store().members.get(id)
-    return {
-      userId: id,
-      ...userInfo.parse(info),
-      isAuthor: old?.isAuthor ?? id === this.authorId,
-      joinedAt: old?.joinedAt ?? Date.now() + this.clockSkew
-    }
+  private onWake = (asleepSince: number | null): void => {
+    if (asleepSince !== null) return this.onAwake(asleepSince)
+    if (document.visibilityState === 'visible' && this.tabHolds) this.beatIn(0)
   }
 
-  private subscribedMembers(): Map<string, Member> {
-    const members = new Map<string, Member>()
-    this.channel?.members.each((member: Subscribed) => members.set(member.id, this.toMember(member)))
-    return members
-  }
-
-  private showSubscribed(): void {
-    const members = this.subscribedMembers()
-    // Who polls is no member of Pusher's channel, but one in the database.
-    if (!this.socketHolds)
-      for (const [id, member] of this.store().members) if (!members.has(id)) members.set(id, member)
-    this.store().setMembers(members.values())
-  }
-
-  private showList({ version, members: listed }: MemberList): void {
-    this.known = version
-    if (!listed) return
-    const isLive = this.store().connectionMode === 'realtime'
-    const members = isLive ? this.subscribedMembers() : new Map<string, Member>()
-    for (const member of listed) {
-      // The list may be older than what the channel says; of a gateway's, nobody is missing.
-      const isOld = this.goneSince.has(member.userId) || (isLive && this.socketHolds && !members.has(member.userId))
-      if (!isOld) members.set(member.userId, member)
-    }
-    this.store().setMembers(members.values())
-  }
-
-  private onAdded(subscribed: Subscribed): void {
-    const type = this.store().members.has(subscribed.id) ? 'updated' : 'joined'
-    const member = this.toMember(subscribed)
-    this.store().putMember(member)
-    this.onEvent({ type, member })
-  }
-
-  private onRemoved({ id }: Subscribed): void {
-    this.goneSince.add(id)
-    const member = this.store().members.get(id)
-    this.store().removeMember(id)
-    if (member) this.onEvent({ type: 'left', member })
-  }
-
-  // The page. Timers do not fire while a laptop sleeps: look again at once.
-
-  private onWake = (): void => {
-    if (document.visibilityState === 'visible' && this.tabHolds) void this.beat()
+  // What the socket said before the page slept is old, and whether it lives is not known.
+  private onAwake(since: number): void {
+    this.joinFirst = true
+    this.showAtOnce = true
+    if (this.falling) this.beatIn(0)
+    else this.degrade('the page was asleep', 0)
+    this.answeredAt = Math.min(this.answeredAt, since)
+    this.reconnect()
   }
 
   private onHide = (): void => {
-    if (this.holding) navigator.sendBeacon('/api/presence/leave', JSON.stringify(this.address))
+    if (this.holding) closeTab(this.tab)
+  }
+
+  private onUserEvent = (event: Notification): void => {
+    if (event.type === 'session-ended') void this.poll() // ours? the server knows
+    if (event.type === 'signing-out') this.signedOut()
+    const isOurs = event.type === 'room-left' && event.bookId === this.bookId
+    // A leave of before this stay ended another one.
+    if (isOurs && (this.presence === null || this.presence.joinedAt.getTime() <= event.at)) this.leftElsewhere()
+  }
+
+  private signedOut(): void {
+    this.refused('unauthorized')
+    if (this.holding) void this.calls.run(() => leaveTab(this.tab))
   }
 }
 

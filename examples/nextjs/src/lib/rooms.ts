@@ -1,15 +1,13 @@
-// Rooms: the app's only calls of presence's functions but for Pusher's, which
-// are in pusher-server.ts. Who may read a book is decided here: everybody who is
-// signed in, if the book exists. A rule of your own goes into READABLE.
+// Rooms, as the app sees them. Who may read a book is decided here: everybody who
+// is signed in, if the book exists. A rule of your own goes into findReadable.
 
 import 'server-only'
-import { z } from 'zod'
-import { pool } from './db'
-import { memberRow, type MemberList } from './members'
-import { userInfo, type SessionUser } from './session'
-
-// $1 is the user, $2 the book.
-const READABLE = 'book AS b WHERE b.id = $2'
+import { after } from 'next/server'
+import { memberRow, type Member, type RoomPresence, type RoomState } from './members'
+import { presence, presenceOn } from './presence'
+import { prisma } from './prisma'
+import { notifyUser } from './users'
+import { userInfo, type SessionUser } from './user-info'
 
 // How long a tab may be silent. While it connects: presence.timeout, 25
 // seconds, so that who vanishes is gone within 30. While it polls, every 30
@@ -19,60 +17,99 @@ const LEASES = { connecting: null, polling: '75 seconds' } as const
 export type Lease = keyof typeof LEASES
 export const leases = Object.keys(LEASES) as [Lease, ...Lease[]]
 
-// now: of the database's clock, which joined_at is from; milliseconds.
-const joinedRow = z.object({ authorId: z.string().nullable(), now: z.number() })
-export type Joined = z.infer<typeof joinedRow> & { userId: string; list: MemberList }
+// What a tab says of itself, where it matters.
+export type TabOptions = { connectionId?: string | undefined; lease?: Lease | undefined }
 
-const polledRow = z.object({
-  version: z.string(),
-  joined: z.boolean(),
-  members: z.array(memberRow).nullable()
-})
-export type Polled = MemberList & { joined: boolean }
+// Null: no such book, or not for this user.
+export const findReadable = (_user: SessionUser, id: string) =>
+  prisma.book.findUnique({ where: { id }, select: { id: true, title: true, authorId: true } })
 
-export async function isReadable(user: SessionUser, book: string): Promise<boolean> {
-  // The user is named too, so that a rule of your own can ask for him.
-  const { rowCount } = await pool().query(`SELECT $1::text FROM ${READABLE}`, [user.id, book])
-  return rowCount === 1
-}
+export const isReadable = async (user: SessionUser, id: string) => (await findReadable(user, id)) !== null
 
-// Null: no such book. Joining again renews the lease.
+// Makes the user a member, or renews the lease of this tab's connection; the
+// author of the book is told of a new one. Null: no such book.
 export async function joinRoom(
   user: SessionUser,
-  book: string,
-  connection: string,
-  lease: Lease
-): Promise<Joined | null> {
-  const { rows } = await pool().query(
-    `SELECT b.author_id AS "authorId", extract(epoch FROM now())::float8 * 1000 AS now,
-       presence.join_room($1, b.id, $3, $4, coalesce(b.author_id = $1, false), $5)
-     FROM ${READABLE}`,
-    [user.id, book, connection, userInfo(user), LEASES[lease]]
-  )
-  if (!rows[0]) return null
-  const room = joinedRow.parse(rows[0])
-  const list = await pollRoom(user, book, connection, null)
-  return list && { ...room, userId: user.id, list: { version: list.version, members: list.members } }
+  bookId: string,
+  { connectionId, lease = 'connecting' }: TabOptions = {}
+): Promise<RoomPresence | null> {
+  const book = await findReadable(user, bookId)
+  if (!book) return null
+  const joined = await presence.joinRoom(user.id, bookId, {
+    connectionId,
+    userInfo: userInfo(user),
+    isAuthor: book.authorId === user.id,
+    ttl: LEASES[lease]
+  })
+  const { authorId, title } = book
+  if (joined.added && authorId && authorId !== user.id)
+    after(() => notifyUser(authorId, { type: 'reader-joined', readerName: user.name, bookId, title }))
+  const { id, userId, joinedAt, lastActiveAt, isAuthor } = joined
+  return { id, userId, bookId, joinedAt, lastActiveAt, leftAt: null, isAuthor }
 }
 
-// Ends this tab's connection; the user stays as long as he has another.
-export async function leaveRoom(user: SessionUser, book: string, connection: string): Promise<boolean> {
-  const { rows } = await pool().query('SELECT presence.leave_room($1, $2, $3) AS left', [user.id, book, connection])
-  return rows[0].left
+// left: he is no longer a member, by this call. at: by the database's clock.
+export type Left = { left: boolean; at: Date }
+
+// The user's leave: ends all of his tabs, which are told. With a connection, that
+// one: he stays as long as he has another.
+export async function leaveRoom(user: SessionUser, bookId: string, connectionId?: string): Promise<Left> {
+  const [row] = await prisma.$queryRaw<[Left]>`
+    SELECT presence.leave_room(${user.id}, ${bookId}, ${connectionId ?? null}) AS left, now() AS at`
+  if (connectionId === undefined) after(() => notifyUser(user.id, { type: 'room-left', bookId, at: row.at.getTime() }))
+  return row
 }
+
+// A page is being closed, or reloaded: its connection ends after presence.linger,
+// as that of a socket does, unless the reader is back by then.
+export async function closeTab(user: SessionUser, bookId: string, connectionId: string): Promise<Left> {
+  const linger = await lingerOf()
+  if (!linger) return leaveRoom(user, bookId, connectionId)
+  await prisma.$transaction(async (tx) => {
+    const room = presenceOn(tx)
+    if (!(await room.touchRoom(user.id, bookId, connectionId))) return // has left already
+    await room.joinRoom(user.id, bookId, { connectionId, ttl: linger })
+  })
+  return { left: false, at: new Date() }
+}
+
+// presence.linger, as a lease (a second at least); null if there is none.
+async function lingerOf(): Promise<string | null> {
+  const [row] = await prisma.$queryRaw<{ ms: number | null }[]>`
+    SELECT (extract(epoch FROM nullif(current_setting('presence.linger', true), '')::interval) * 1000)::float8 AS ms`
+  return row?.ms ? `${Math.max(row.ms, 1_000)} milliseconds` : null
+}
+
+export type PollOptions = { connectionId: string; known: string | null; presenceId: string | null }
 
 // Heartbeat and list in one. Null: no such book. Not joined: the connection is
 // unknown or its lease has ended, and the list is right all the same.
 export async function pollRoom(
   user: SessionUser,
-  book: string,
-  connection: string,
-  known: string | null
-): Promise<Polled | null> {
-  const { rows } = await pool().query(
-    `SELECT p.version, p.joined, p.members
-     FROM (SELECT b.id FROM ${READABLE}) AS b, presence.poll_room($1, b.id, $3, $4) AS p`,
-    [user.id, book, connection, known]
-  )
-  return rows[0] ? polledRow.parse(rows[0]) : null
+  bookId: string,
+  { connectionId, known, presenceId }: PollOptions
+): Promise<RoomState | null> {
+  const book = await findReadable(user, bookId)
+  if (!book) return null
+  const { version, joined, members } = await presence.pollRoom(user.id, bookId, connectionId, known)
+  return {
+    version,
+    members: members && memberRow.array().parse(members),
+    joined,
+    left: !joined && presenceId !== null && (await hasLeft(user, bookId, presenceId)),
+    authorId: book.authorId
+  }
+}
+
+// Whether he ended that stay himself, and not silence, a crash or a deleted book.
+async function hasLeft(user: SessionUser, bookId: string, presenceId: string): Promise<boolean> {
+  const stay = await prisma.roomPresence.findUnique({ where: { bookId_id: { bookId, id: BigInt(presenceId) } } })
+  return stay?.userId === user.id && stay.leaveReason === 'left'
+}
+
+// Who is there, without being there. Null: no such book.
+export async function listMembers(user: SessionUser, bookId: string): Promise<Member[] | null> {
+  if (!(await isReadable(user, bookId))) return null
+  const { members } = await presence.pollRoom(user.id, bookId)
+  return memberRow.array().parse(members)
 }

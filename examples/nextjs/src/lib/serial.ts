@@ -1,24 +1,16 @@
 // Calls of the server, one at a time and in order: a leave that overtook its
 // join would leave a ghost until the lease ends.
 
-import { unstable_isUnrecognizedActionError as isOfAnotherBuild } from 'next/navigation'
-import type { ActionResult } from '@/actions/presence'
+import { failure, type ActionResult } from './members'
 
-const TIMEOUT = 15_000
+const TIMEOUT = 10_000
 
 export class Serial {
   private last: Promise<unknown> = Promise.resolve()
 
-  // A call that fails (no network) or hangs is 'unavailable'; of a page that is older than the server, 'invalid'.
-  run<T>(call: () => Promise<ActionResult<T>>): Promise<ActionResult<T>>
-  run(call: () => Promise<void>): Promise<unknown>
-  run(call: () => Promise<unknown>): Promise<unknown> {
-    const result = this.last
-      .then(() => withTimeout(call()))
-      .catch((error: unknown) => ({
-        success: false,
-        error: isOfAnotherBuild(error) ? 'invalid' : 'unavailable'
-      }))
+  // A call that fails or hangs is 'unavailable'.
+  run<T>(call: () => Promise<ActionResult<T>>): Promise<ActionResult<T>> {
+    const result = this.last.then(() => withTimeout(call())).catch(() => failure('unavailable'))
     this.last = result
     return result
   }

@@ -1,25 +1,28 @@
-// Who is signed in, and what others may see of him.
+// Who is signed in.
 
 import 'server-only'
+import { cache } from 'react'
 import { auth } from './auth'
-import type { UserInfo } from './members'
+import type { SessionUser } from './user-info'
 
-export type SessionUser = { id: string; name: string; image: string | null }
+export type { SessionUser }
 
 // The user of a request's session cookie; null if there is none, or it has ended.
-export async function currentUser(headers: Headers): Promise<SessionUser | null> {
-  const session = await auth().api.getSession({ headers })
-  if (!session) return null
-  const { id, name, image } = session.user
-  return { id, name, image: image ?? null }
+// Does not renew the session: pages can't set the cookie, and it would end before its session.
+export const currentUser = cache(async (headers: Headers): Promise<SessionUser | null> => {
+  const session = await auth().api.getSession({ headers, query: { disableRefresh: true } })
+  return session && toUser(session.user)
+})
+
+// The same for a route, which can set cookies: a session that is used is renewed
+// once a day, and the browser has to know.
+export async function sessionOf(headers: Headers): Promise<{ user: SessionUser | null; cookies: string[] }> {
+  const { headers: answer, response } = await auth().api.getSession({ headers, returnHeaders: true })
+  return { user: response && toUser(response.user), cookies: answer?.getSetCookie() ?? [] }
 }
 
-const MAX_NAME = 80
-const MAX_URL = 500
-
-// presence takes 1,024 bytes of user_info; better-auth does not limit names and pictures.
-export function userInfo(user: SessionUser): UserInfo {
-  const name = [...user.name].slice(0, MAX_NAME).join('')
-  const isWeb = user.image !== null && /^https:\/\/[!-~]+$/.test(user.image) && user.image.length <= MAX_URL
-  return { name, avatarUrl: isWeb ? user.image : null }
-}
+const toUser = ({ id, name, image }: { id: string; name: string; image?: string | null | undefined }): SessionUser => ({
+  id,
+  name,
+  image: image ?? null
+})

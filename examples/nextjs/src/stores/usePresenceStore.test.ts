@@ -5,7 +5,7 @@ import { usePresenceStore } from './usePresenceStore'
 const store = usePresenceStore.getState
 const ids = () => [...store().members.keys()]
 
-beforeEach(() => store().leave())
+beforeEach(() => store().leaveChannel())
 
 describe('usePresenceStore', () => {
   it('starts outside of any room', () => {
@@ -25,10 +25,23 @@ describe('usePresenceStore', () => {
 
   it('adds a member once, as the youngest, and changes him where he stands', () => {
     store().setMembers([member('a', 1), member('b', 2)])
-    store().putMember(member('c', 3))
-    store().putMember(member('a', 1, { name: 'Ann' }))
+    store().addMember(member('c', 3))
+    store().addMember(member('a', 1, { name: 'Ann' }))
     expect(ids()).toEqual(['a', 'b', 'c'])
     expect(store().members.get('a')?.name).toBe('Ann')
+  })
+
+  it('puts a member whose clock is behind where he belongs', () => {
+    store().setMembers([member('a', 1), member('b', 5)])
+    store().addMember(member('c', 3))
+    expect(ids()).toEqual(['a', 'c', 'b'])
+  })
+
+  it('says since when nothing answers', () => {
+    store().setUnreachable(5)
+    expect(store().unreachable).toEqual({ since: 5 })
+    store().setUnreachable(null)
+    expect(store().unreachable).toBeNull()
   })
 
   it('tells those who listen with a new map, and nobody if nothing changed', () => {
@@ -49,7 +62,7 @@ describe('usePresenceStore', () => {
   })
 
   it('shows no list of a room that refuses', () => {
-    store().enter('presence-room-emma')
+    store().joinChannel('presence-room-emma')
     store().setMembers([member('a')])
     store().setConnectionMode('realtime')
     store().refuse('unauthorized')
@@ -62,16 +75,16 @@ describe('usePresenceStore', () => {
   })
 
   it('forgets all of a room with the next one', () => {
-    store().enter('presence-room-emma')
+    store().joinChannel('presence-room-emma')
     store().setMembers([member('a')])
     store().refuse('not-found')
-    store().enter('presence-room-moby-dick')
+    store().joinChannel('presence-room-moby-dick')
     expect(store()).toMatchObject({ currentChannel: 'presence-room-moby-dick', error: null })
     expect(store().members.size).toBe(0)
   })
 
   it('writes nothing to the browser', () => {
-    store().enter('presence-room-emma')
+    store().joinChannel('presence-room-emma')
     store().setMembers([member('a')])
     expect(localStorage.length + sessionStorage.length).toBe(0)
   })

@@ -3,11 +3,11 @@
 // lib/room-session.ts, read by components.
 
 import { create } from 'zustand'
-import type { ActionError } from '@/actions/presence'
-import type { Member } from '@/lib/members'
+import type { ActionError, Member } from '@/lib/members'
 
-// realtime: a subscription tells. polling: it failed or is lost, and the list is
-// fetched every 30 seconds. disconnected: in no room, or not yet.
+// realtime: a subscription has succeeded, and tells. polling: it failed or is
+// lost, and the list is fetched every 30 seconds. disconnected: in no room, not
+// yet, or nothing answers.
 export type ConnectionMode = 'realtime' | 'polling' | 'disconnected'
 
 export type PresenceState = {
@@ -16,16 +16,19 @@ export type PresenceState = {
   isConnected: boolean // whether the subscription lives
   connectionMode: ConnectionMode
   error: ActionError | null // why there is no list
+  // Nothing answers; so the list, if there is one, is as of then (milliseconds since 1970).
+  unreachable: { since: number } | null
 }
 
-type PresenceActions = {
-  enter: (channel: string) => void
+export type PresenceActions = {
+  joinChannel: (channelName: string) => void
+  leaveChannel: () => void
   setMembers: (members: Iterable<Member>) => void
-  putMember: (member: Member) => void
+  addMember: (member: Member) => void // or changes him, if he is there
   removeMember: (userId: string) => void
   setConnectionMode: (mode: ConnectionMode) => void
+  setUnreachable: (since: number | null) => void
   refuse: (error: ActionError) => void
-  leave: () => void
 }
 
 const outside: PresenceState = {
@@ -33,20 +36,29 @@ const outside: PresenceState = {
   currentChannel: null,
   isConnected: false,
   connectionMode: 'disconnected',
-  error: null
+  error: null,
+  unreachable: null
 }
 
 const byAge = (a: Member, b: Member) => a.joinedAt - b.joinedAt || (a.userId < b.userId ? -1 : 1)
 
+const toMap = (members: Iterable<Member>) => new Map([...members].sort(byAge).map((member) => [member.userId, member]))
+
 export const usePresenceStore = create<PresenceState & PresenceActions>()((set) => ({
   ...outside,
 
-  enter: (channel) => set({ ...outside, currentChannel: channel }),
+  joinChannel: (channelName) => set({ ...outside, currentChannel: channelName }),
 
-  setMembers: (members) => set({ members: new Map([...members].sort(byAge).map((member) => [member.userId, member])) }),
+  leaveChannel: () => set(outside),
 
-  // Adds him as the youngest, or changes him where he stands.
-  putMember: (member) => set(({ members }) => ({ members: new Map(members).set(member.userId, member) })),
+  setMembers: (members) => set({ members: toMap(members) }),
+
+  addMember: (member) =>
+    set((state) => {
+      const members = new Map(state.members).set(member.userId, member)
+      // Who is changed stays in his place; who is new is the youngest, but for clocks that differ.
+      return { members: isSorted(members, member) ? members : toMap(members.values()) }
+    }),
 
   removeMember: (userId) =>
     set((state) => {
@@ -58,8 +70,17 @@ export const usePresenceStore = create<PresenceState & PresenceActions>()((set) 
 
   setConnectionMode: (mode) => set({ connectionMode: mode, isConnected: mode === 'realtime' }),
 
-  // The channel stays: it says what was refused. The list does not.
-  refuse: (error) => set(({ currentChannel }) => ({ ...outside, currentChannel, error })),
+  setUnreachable: (since) => set({ unreachable: since === null ? null : { since } }),
 
-  leave: () => set(outside)
+  // The channel stays: it says what was refused. The list does not.
+  refuse: (error) => set(({ currentChannel }) => ({ ...outside, currentChannel, error }))
 }))
+
+function isSorted(members: ReadonlyMap<string, Member>, added: Member): boolean {
+  let before: Member | undefined
+  for (const member of members.values()) {
+    if (before && (member === added || before === added) && byAge(before, member) > 0) return false
+    before = member
+  }
+  return true
+}

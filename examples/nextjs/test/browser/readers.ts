@@ -1,8 +1,12 @@
 // Readers in browsers: accounts, Chromium processes, and tabs on the page.
 
 import { randomBytes } from 'node:crypto'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { chromium, type Browser, type BrowserContext, type BrowserServer, type Page } from 'playwright-core'
-import { asOwner, eventually } from './services'
+import { eventually } from './services'
 
 const ARGUMENTS = [
   '--no-sandbox',
@@ -14,6 +18,10 @@ const ARGUMENTS = [
   '--disable-sync'
 ]
 
+const PATIENCE = 90_000 // for a machine that is busy
+
+const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium'
+
 // A Chromium of its own, which can be killed and frozen like a reader's.
 export class Chromium {
   private constructor(
@@ -21,11 +29,8 @@ export class Chromium {
     private readonly browser: Browser
   ) {}
 
-  static async launch(): Promise<Chromium> {
-    const server = await chromium.launchServer({
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: ARGUMENTS
-    })
+  static async launch(...args: string[]): Promise<Chromium> {
+    const server = await chromium.launchServer({ executablePath: EXECUTABLE, args: [...ARGUMENTS, ...args] })
     return new Chromium(server, await chromium.connect(server.wsEndpoint()))
   }
 
@@ -35,6 +40,8 @@ export class Chromium {
     await context.addCookies(reader.cookies)
     return context
   }
+
+  closeWindows = () => Promise.all(this.browser.contexts().map((context) => context.close()))
 
   newContext: Browser['newContext'] = (options) => this.browser.newContext(options)
 
@@ -46,19 +53,46 @@ export class Chromium {
   close = () => this.server.close()
 }
 
-export type Reader = { id: string; name: string; cookies: { name: string; value: string; url: string }[] }
+// A Chromium as readers have it: playwright's own keeps each page in sight and out of the
+// back/forward cache, so that none is ever frozen.
+export class PlainChromium {
+  private constructor(
+    private readonly child: ChildProcess,
+    private readonly browser: Browser
+  ) {}
 
-let addresses = 0
+  static async launch(): Promise<PlainChromium> {
+    const directory = mkdtempSync(join(tmpdir(), 'chromium-'))
+    const args = ['--headless=new', '--remote-debugging-port=0', `--user-data-dir=${directory}`, ...ARGUMENTS]
+    const child = spawn(EXECUTABLE, args, { stdio: 'ignore', detached: true })
+    let port = ''
+    await eventually('Chromium is up', async () => {
+      port = readFileSync(`${directory}/DevToolsActivePort`, 'utf8').split('\n')[0]!
+      return port !== ''
+    })
+    return new PlainChromium(
+      child,
+      await chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true, timeout: PATIENCE })
+    )
+  }
+
+  async window(reader: Reader): Promise<BrowserContext> {
+    const context = this.browser.contexts()[0]!
+    await context.addCookies(reader.cookies)
+    return context
+  }
+
+  close(): void {
+    process.kill(-this.child.pid!, 'SIGKILL')
+  }
+}
+
+export type Reader = { id: string; name: string; cookies: { name: string; value: string; url: string }[] }
 
 export async function signUp(origin: string, name: string): Promise<Reader> {
   const response = await fetch(`${origin}/api/auth/sign-up/email`, {
     method: 'POST',
-    headers: {
-      'content-type': 'application/json',
-      origin,
-      // better-auth limits sign-ups from one address.
-      'x-forwarded-for': `192.0.2.${++addresses}`
-    },
+    headers: { 'content-type': 'application/json', origin },
     body: JSON.stringify({ name, email: `${randomBytes(8).toString('hex')}@example.com`, password: 'correct horse' })
   })
   if (!response.ok) throw new Error(`sign-up: ${response.status} ${await response.text()}`)
@@ -71,25 +105,35 @@ export async function signUp(origin: string, name: string): Promise<Reader> {
   return { id: user.id, name, cookies }
 }
 
-export async function newBook(author: string | null = null): Promise<string> {
-  const id = `book-${randomBytes(6).toString('hex')}`
-  await asOwner('INSERT INTO book VALUES ($1, $2, $3, $4)', [id, 'A Book', 'An Author', author])
-  return id
+type Noted = { calls: { path: string; at: number }[] }
+
+// Runs in the page, before anything of it: notes each call as it is made. What a browser tells of its
+// resources has only those that were answered.
+function noteCalls() {
+  const call = window.fetch
+  const calls: Noted['calls'] = []
+  Object.assign(window, { calls })
+  window.fetch = (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : input, location.href)
+    calls.push({ path: url.pathname, at: performance.timeOrigin + performance.now() })
+    return call(input, init)
+  }
 }
 
-// What the database says.
-export const membersOf = async (book: string): Promise<string[]> =>
-  (await asOwner('SELECT user_id FROM presence.room_members($1)', [book])).map(({ user_id }) => user_id)
-
 export class Tab {
-  problems: string[] = []
+  problems: string[] = [] // errors of scripts, and what the Content-Security-Policy refused
 
   private constructor(readonly page: Page) {
+    page.setDefaultTimeout(PATIENCE)
     page.on('pageerror', (error) => this.problems.push(error.message))
+    page.on('console', (message) => {
+      if (/Content.Security.Policy/i.test(message.text())) this.problems.push(message.text())
+    })
   }
 
   static async open(context: BrowserContext, origin: string, book: string): Promise<Tab> {
     const tab = new Tab(await context.newPage())
+    await tab.page.addInitScript(noteCalls)
     await tab.page.goto(`${origin}/dev/presence-test?book=${book}`)
     return tab
   }
@@ -112,6 +156,24 @@ export class Tab {
   members = (): Promise<string[]> =>
     this.page.locator('[data-user]').evaluateAll((rows) => rows.map((row) => row.getAttribute('data-user')!))
 
+  // When the page asked one of the routes of presence, by its own clock: milliseconds since 1970.
+  asked = (route: string): Promise<number[]> =>
+    this.page.evaluate(
+      (path) => (window as unknown as Noted).calls.filter((call) => call.path === path).map(({ at }) => at),
+      `/api/presence/${route}`
+    )
+
+  // When an event of the log happened, by the same clock.
+  when = async (text: string): Promise<number> =>
+    Date.parse(
+      (await this.page
+        .getByRole('listitem')
+        .filter({ hasText: text })
+        .locator('time')
+        .first()
+        .getAttribute('datetime'))!
+    )
+
   events = () => this.page.getByRole('log').locator('li > span').allInnerTexts()
 
   // Until the page shows exactly these members, in any order.
@@ -124,7 +186,7 @@ export class Tab {
     try {
       await eventually('', async () => (seen = await this.members()).sort().join() === expected, timeout)
     } catch {
-      throw new Error(`not within ${timeout ?? 15_000} ms: expected ${expected}, the page shows ${seen}`)
+      throw new Error(`expected ${expected}, the page shows ${seen}`)
     }
   }
 }

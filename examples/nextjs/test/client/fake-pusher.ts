@@ -89,6 +89,10 @@ export class FakePusher {
     this.open.delete(name)
   }
 
+  signin() {
+    this.calls.push('signin')
+  }
+
   disconnect() {
     this.calls.push('disconnect')
     this.become('disconnected')
@@ -104,6 +108,8 @@ export class FakePusher {
     const previous = this.connection.state
     this.connection.state = state
     if (state !== 'connected') for (const channel of this.open.values()) channel.lose()
+    // As pusher-js does: all channels are asked for with each new socket.
+    if (state === 'connected') for (const channel of this.open.values()) channel.subscriptionPending = true
     this.connection.emit('state_change', { previous, current: state })
   }
 

@@ -1,9 +1,8 @@
-// The three actions on one room in memory, for tests of the hook: what they were
-// called with, and who is there.
+// The server of one room in memory, for tests of the hook: what it was asked by
+// actions and routes, and who is there.
 
 import { vi } from 'vitest'
-import type { ActionError } from '@/actions/presence'
-import type { Member } from '@/lib/members'
+import { failure, type ActionError, type Member, type RoomPresence } from '@/lib/members'
 
 export const member = (userId: string, joinedAt = 1_000, more: Partial<Member> = {}): Member => ({
   userId,
@@ -14,39 +13,52 @@ export const member = (userId: string, joinedAt = 1_000, more: Partial<Member> =
   ...more
 })
 
+type Tab = { bookId: string; connectionId: string }
+
 export class FakeServer {
   calls: string[] = []
   members: Member[] = []
   version = 1
   joined = true // whether polls find the tab's connection
+  left = false // or that the user has left
   error: ActionError | null = null
   authorId: string | null = null
+  clock = () => Date.now()
   gate: Promise<void> = Promise.resolve() // answers wait for it
+  beacons: Tab[] = []
 
   private answer<T>(call: string, data: () => T) {
     this.calls.push(call)
     // As of the call, however late the answer comes.
-    const result = this.error
-      ? { success: false as const, error: this.error }
-      : { success: true as const, data: data() }
+    const result = this.error ? failure(this.error) : { success: true as const, data: data() }
     return this.gate.then(() => result)
   }
 
-  actions = {
-    joinRoom: vi.fn(({ lease }: { lease: string; connectionId: string }) =>
-      this.answer(`join ${lease}`, () => {
-        this.joined = true
-        return { userId: 'me', authorId: this.authorId, now: Date.now(), list: this.list(null) }
-      })
-    ),
-    leaveRoom: vi.fn((_: { connectionId: string }) => this.answer('leave', () => ({ left: true }))),
-    getRoomMembers: vi.fn(({ known }: { known: string | null; connectionId: string }) =>
-      this.answer(`poll ${known}`, () => ({ ...this.list(known), joined: this.joined }))
-    )
+  private join = (): RoomPresence => {
+    this.joined = true
+    const now = new Date(this.clock())
+    return { id: '7', userId: 'me', bookId: 'emma', joinedAt: now, lastActiveAt: now, leftAt: null, isAuthor: false }
   }
 
-  private list(known: string | null) {
-    const version = `v${this.version}`
-    return { version, members: version === known ? null : [...this.members] }
+  private leave = () => ({ left: true, at: new Date(this.clock()) })
+
+  actions = {
+    joinRoom: vi.fn((_: string, __?: { connectionId?: string }) => this.answer('join', this.join)),
+    leaveRoom: vi.fn((_: string) => this.answer('leave room', this.leave)),
+    getRoomMembers: vi.fn()
+  }
+
+  routes = {
+    joinTab: vi.fn((_: Tab, lease: string) => this.answer(`join ${lease}`, this.join)),
+    pollTab: vi.fn((_: Tab, known: string | null, __: string | null) =>
+      this.answer(`poll ${known}`, () => {
+        const version = `v${this.version}`
+        const members = version === known ? null : [...this.members]
+        return { version, members, joined: this.joined, left: this.left, authorId: this.authorId }
+      })
+    ),
+    leaveTab: vi.fn((_: Tab) => this.answer('leave tab', this.leave)),
+    leaveEverywhere: vi.fn((_: string) => this.answer('leave everywhere', this.leave)),
+    closeTab: vi.fn((tab: Tab) => this.beacons.push(tab) > 0)
   }
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { Client } from 'pg'
 import { auth } from '@/lib/auth'
+import { pool } from '@/lib/prisma'
 
 export const randomName = (prefix: string) => `${prefix}-${randomBytes(6).toString('hex')}`
 
@@ -43,4 +44,11 @@ export const deleteBooks = () => asOwner('DELETE FROM book WHERE id = ANY ($1)',
 
 export async function membersOf(book: string) {
   return asOwner('SELECT user_id, user_info, is_author, connections FROM presence.room_members($1)', [book])
+}
+
+// On each connection of the pool, as if it were set for the role.
+export async function setEverywhere(name: string, value: string): Promise<void> {
+  const clients = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()))
+  await Promise.all(clients.map((client) => client.query('SELECT set_config($1, $2, false)', [name, value])))
+  for (const client of clients) client.release()
 }

@@ -1,22 +1,12 @@
-// Before each file of server tests: the environment that the app reads.
+// Around each file of server tests. The environment that the app reads is in vitest.config.ts.
 
 import { afterAll } from 'vitest'
-import { pool } from '@/lib/db'
+import { pool } from '@/lib/prisma'
 import { deleteBooks } from './people'
 
-const url = process.env.TEST_DATABASE_URL
-if (!url) throw new Error('TEST_DATABASE_URL is not set: run scripts/test')
-
-Object.assign(process.env, {
-  DATABASE_URL: url,
-  BETTER_AUTH_SECRET: 'a secret of the tests, with 32 characters',
-  BETTER_AUTH_URL: 'http://127.0.0.1:3000',
-  PUSHER_KEY: 'reading-key',
-  PUSHER_HOST: '127.0.0.1',
-  PUSHER_PORT: '6001'
-})
+if (!process.env.DATABASE_URL) throw new Error('TEST_DATABASE_URL is not set: run scripts/test')
 
 afterAll(async () => {
   await deleteBooks()
-  await pool().end()
+  await pool.end()
 })

@@ -4,16 +4,10 @@
 import 'server-only'
 import { headers } from 'next/headers'
 import type { z } from 'zod'
-import { refusalStatus } from '@/lib/pusher-server'
+import { failure, type ActionResult } from '@/lib/members'
+import { isWithinLimit } from '@/lib/rate-limit'
 import { currentUser, type SessionUser } from '@/lib/session'
-
-// unauthorized: nobody is signed in. not-found: no such book, or not for this
-// user. invalid: not an input that the app sends. unavailable: try again.
-export type ActionError = 'unauthorized' | 'invalid' | 'not-found' | 'unavailable'
-
-export type ActionResult<T> = { success: true; data: T } | { success: false; error: ActionError }
-
-const failure = (error: ActionError) => ({ success: false, error }) as const
+import { refusalStatus } from '@/lib/sql-state'
 
 // The user comes from the session, never from the input. run returns null if there is no such book.
 export async function asUser<Input, T>(
@@ -24,6 +18,7 @@ export async function asUser<Input, T>(
   try {
     const user = await currentUser(await headers())
     if (!user) return failure('unauthorized')
+    if (!(await isWithinLimit('presence', user.id))) return failure('unavailable')
 
     const checked = schema.safeParse(input)
     if (!checked.success) return failure('invalid')

@@ -1,4 +1,4 @@
-export type { ActionError, ActionResult } from './action'
+export type { ActionError, ActionResult, RoomPresence } from '@/lib/members'
 export { getRoomMembers } from './getRoomMembers'
 export { joinRoom } from './joinRoom'
 export { leaveRoom } from './leaveRoom'

@@ -1,64 +1,77 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { asOwner, membersOf, newBook, signUp } from '../../../test/server/people'
+import { toldOf } from '../../../test/server/pusher-api'
 import { signedInAs } from '../../../test/server/request'
+import { presence } from '@/lib/presence'
 import { joinRoom } from './joinRoom'
 
 beforeEach(() => signedInAs(null))
 
-const leases = (book: string) =>
-  asOwner('SELECT connection_id, extract(epoch FROM ttl)::int AS ttl FROM presence.connection WHERE book_id = $1', [
-    book
-  ])
-
 describe('joinRoom', () => {
-  it('makes the user of the session a member, and returns who is there', async () => {
+  it('makes the user of the session a member, and returns his presence', async () => {
     const book = await newBook()
-    const ann = signedInAs(await signUp('Ann', 'https://example.com/a.png'))
-    const result = await joinRoom({ bookId: book, connectionId: 'tab', lease: 'connecting' })
-    expect(result).toMatchObject({
-      success: true,
-      data: {
-        userId: ann.id,
-        authorId: null,
-        list: { members: [{ userId: ann.id, name: 'Ann', avatarUrl: 'https://example.com/a.png', isAuthor: false }] }
-      }
+    const ann = signedInAs(await signUp('Ann'))
+    const result = await joinRoom(book)
+    if (!result.success) throw new Error(result.error)
+    expect(result.data).toEqual({
+      id: expect.stringMatching(/^\d+$/),
+      userId: ann.id,
+      bookId: book,
+      joinedAt: expect.any(Date),
+      lastActiveAt: expect.any(Date),
+      leftAt: null,
+      isAuthor: false
     })
-    if (!result.success) throw new Error()
-    expect(Math.abs(result.data.now - Date.now())).toBeLessThan(5_000)
-    expect(Math.abs(result.data.list.members![0]!.joinedAt - Date.now())).toBeLessThan(5_000)
-    expect(await membersOf(book)).toMatchObject([{ user_id: ann.id, connections: 1 }])
+    expect(Math.abs(result.data.joinedAt.getTime() - Date.now())).toBeLessThan(5_000)
+    expect(await membersOf(book)).toMatchObject([{ user_id: ann.id, user_info: { name: 'Ann' }, connections: 1 }])
   })
 
-  it('knows the author of the book', async () => {
+  it('shows a picture of a host that the environment names, and no other', async () => {
+    const book = await newBook()
+    const shown = 'https://avatars.example.com/a.png'
+    for (const image of [shown, 'https://elsewhere.example.com/a.png', 'http://avatars.example.com/a.png']) {
+      signedInAs(await signUp('Ann', image))
+      await joinRoom(book)
+    }
+    expect((await membersOf(book)).map(({ user_info }) => user_info.avatarUrl)).toEqual([shown, null, null])
+  })
+
+  it('knows the author of the book, and tells him who reads it, once a stay', async () => {
     const mara = signedInAs(await signUp('Mara'))
     const book = await newBook(mara.id)
-    const result = await joinRoom({ bookId: book, connectionId: 'tab', lease: 'connecting' })
-    expect(result).toMatchObject({ data: { authorId: mara.id, list: { members: [{ isAuthor: true }] } } })
+    expect(await joinRoom(book)).toMatchObject({ data: { isAuthor: true } })
     expect(await membersOf(book)).toMatchObject([{ is_author: true }])
+
+    const ann = signedInAs(await signUp('Ann'))
+    const told = await toldOf(async () => {
+      await joinRoom(book, { connectionId: 'one' })
+      await joinRoom(book, { connectionId: 'two' })
+    })
+    expect(told).toEqual([
+      {
+        channels: [`private-user-${mara.id}`],
+        name: 'notification',
+        data: { type: 'reader-joined', readerName: ann.name, bookId: book, title: 'A Book' }
+      }
+    ])
   })
 
   it('takes nothing about the user from the caller', async () => {
     const book = await newBook()
     const ann = signedInAs(await signUp('Ann'))
-    const input = {
-      bookId: book,
-      connectionId: 'tab',
-      lease: 'connecting',
-      userId: 'eve',
-      isAuthor: true,
-      userInfo: { name: 'Eve' }
-    }
-    await joinRoom(input as never)
+    await joinRoom(book, { userId: 'eve', isAuthor: true, userInfo: { name: 'Eve' } } as never)
     expect(await membersOf(book)).toMatchObject([{ user_id: ann.id, user_info: { name: 'Ann' }, is_author: false }])
   })
 
   it('gives a tab the lease of what it does, and one connection', async () => {
     const book = await newBook()
+    const joins = vi.spyOn(presence, 'joinRoom')
     signedInAs(await signUp('Ann'))
-    await joinRoom({ bookId: book, connectionId: 'tab', lease: 'connecting' })
-    expect(await leases(book)).toEqual([{ connection_id: 'tab', ttl: 25 }])
-    await joinRoom({ bookId: book, connectionId: 'tab', lease: 'polling' })
-    expect(await leases(book)).toEqual([{ connection_id: 'tab', ttl: 75 }])
+    await joinRoom(book, { connectionId: 'tab' })
+    await joinRoom(book, { connectionId: 'tab', lease: 'polling' })
+    // null: presence.timeout, 25 seconds
+    expect(joins.mock.calls.map(([, , options]) => options?.ttl)).toEqual([null, '75 seconds'])
+    expect(await membersOf(book)).toMatchObject([{ connections: 1 }])
   })
 
   it('looks at the session before it looks at the input', async () => {
@@ -69,11 +82,11 @@ describe('joinRoom', () => {
 
   it('refuses what is no book, and a book that is gone', async () => {
     signedInAs(await signUp('Ann'))
-    const tab = { connectionId: 'tab', lease: 'connecting' } as const
-    expect(await joinRoom({ bookId: 'no such book', ...tab })).toEqual({ success: false, error: 'invalid' })
+    expect(await joinRoom('no such book')).toEqual({ success: false, error: 'invalid' })
+    expect(await joinRoom('emma', { connectionId: '' })).toEqual({ success: false, error: 'invalid' })
     const book = await newBook()
     await asOwner('DELETE FROM book WHERE id = $1', [book])
-    expect(await joinRoom({ bookId: book, ...tab })).toEqual({ success: false, error: 'not-found' })
+    expect(await joinRoom(book)).toEqual({ success: false, error: 'not-found' })
     expect(await membersOf(book)).toEqual([])
   })
 })

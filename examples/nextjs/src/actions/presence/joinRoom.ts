@@ -1,15 +1,17 @@
 'use server'
 
 import { z } from 'zod'
-import { bookId, connectionId } from '@/lib/members'
-import { joinRoom as join, leases, type Joined } from '@/lib/rooms'
-import { asUser, type ActionResult } from './action'
+import { bookId, connectionId, type ActionResult, type RoomPresence } from '@/lib/members'
+import { joinRoom as join, leases, type TabOptions } from '@/lib/rooms'
+import { asUser } from './action'
 
-const schema = z.object({ bookId, connectionId, lease: z.enum(leases) })
+const schema = z.object({
+  bookId,
+  connectionId: connectionId.optional(),
+  lease: z.enum(leases).optional()
+})
 
-export type JoinRoomInput = z.infer<typeof schema>
-
-// Makes the user a member, or renews this tab's connection, and returns who is there.
-export async function joinRoom(input: JoinRoomInput): Promise<ActionResult<Joined>> {
-  return asUser(schema, input, (user, { bookId, connectionId, lease }) => join(user, bookId, connectionId, lease))
+// Makes the user a member of the book's room. A tab that has a connection of its own names it.
+export async function joinRoom(bookId: string, tab: TabOptions = {}): Promise<ActionResult<RoomPresence>> {
+  return asUser(schema, { ...tab, bookId }, (user, { bookId, ...tab }) => join(user, bookId, tab))
 }

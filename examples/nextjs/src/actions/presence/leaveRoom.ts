@@ -1,17 +1,16 @@
 'use server'
 
 import { z } from 'zod'
-import { bookId, connectionId } from '@/lib/members'
-import { leaveRoom as leave } from '@/lib/rooms'
-import { asUser, type ActionResult } from './action'
+import { bookId, connectionId, type ActionResult } from '@/lib/members'
+import { leaveRoom as leave, type Left, type TabOptions } from '@/lib/rooms'
+import { asUser } from './action'
 
-const schema = z.object({ bookId, connectionId })
+const schema = z.object({ bookId, connectionId: connectionId.optional() })
 
-export type LeaveRoomInput = z.infer<typeof schema>
-
-// Ends this tab's connection. left: the user had no other and is no longer a member.
-export async function leaveRoom(input: LeaveRoomInput): Promise<ActionResult<{ left: boolean }>> {
-  return asUser(schema, input, async (user, { bookId, connectionId }) => ({
-    left: await leave(user, bookId, connectionId)
-  }))
+// The user leaves the room: all of his tabs. With a connection, only that tab ends.
+export async function leaveRoom(
+  bookId: string,
+  tab: Pick<TabOptions, 'connectionId'> = {}
+): Promise<ActionResult<Left>> {
+  return asUser(schema, { ...tab, bookId }, (user, { bookId, connectionId }) => leave(user, bookId, connectionId))
 }

@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { hueStyle } from '../hue'
+import { readerStyle } from '../colour'
 import styles from './Avatar.module.css'
 
 type Props = { id: string; name: string; avatarUrl: string | null; size?: 'small' | 'medium' }
@@ -9,9 +9,10 @@ type Props = { id: string; name: string; avatarUrl: string | null; size?: 'small
 export function Avatar({ id, name, avatarUrl, size = 'medium' }: Props) {
   const [broken, setBroken] = useState<string | null>(null)
   return (
-    <span className={`${styles.avatar} ${styles[size]}`} style={hueStyle(id)} aria-hidden="true">
+    <span className={`${styles.avatar} ${styles[size]}`} style={readerStyle(id)} aria-hidden="true">
       {avatarUrl && avatarUrl !== broken ? (
-        // Pictures are anywhere on the web: next/image would have to know the hosts.
+        // From a host that AVATAR_HOSTS names when the server runs: next/image would have to know it when it is built.
+        // eslint-disable-next-line @next/next/no-img-element
         <img src={avatarUrl} alt="" referrerPolicy="no-referrer" onError={() => setBroken(avatarUrl)} />
       ) : (
         initialsOf(name)

@@ -3,18 +3,18 @@
 import { useShallow } from 'zustand/react/shallow'
 import type { SessionUser } from '@/lib/session'
 import { usePresenceStore, type PresenceState } from '@/stores/usePresenceStore'
+import { MODES } from './format'
 import styles from './ConnectionFacts.module.css'
-
-const MODES = { realtime: 'Real time', polling: 'Polling', disconnected: 'Disconnected' }
 
 // Who am I, and how does this tab know who else is here?
 export function ConnectionFacts({ user }: { user: SessionUser }) {
   const state = usePresenceStore(
-    useShallow(({ currentChannel, isConnected, connectionMode, error }) => ({
+    useShallow(({ currentChannel, isConnected, connectionMode, error, unreachable }) => ({
       currentChannel,
       isConnected,
       connectionMode,
-      error
+      error,
+      unreachable
     }))
   )
   return (
@@ -40,11 +40,11 @@ export function ConnectionFacts({ user }: { user: SessionUser }) {
   )
 }
 
-type Facts = Pick<PresenceState, 'currentChannel' | 'isConnected' | 'connectionMode' | 'error'>
+type Facts = Pick<PresenceState, 'currentChannel' | 'isConnected' | 'connectionMode' | 'error' | 'unreachable'>
 
-function subscription({ currentChannel, isConnected, connectionMode, error }: Facts): string {
+function subscription({ currentChannel, isConnected, connectionMode, error, unreachable }: Facts): string {
   if (!currentChannel) return 'none'
   if (error) return 'refused'
   if (isConnected) return 'subscribed'
-  return connectionMode === 'polling' ? 'not available' : 'subscribing'
+  return connectionMode === 'polling' || unreachable ? 'not available' : 'subscribing'
 }

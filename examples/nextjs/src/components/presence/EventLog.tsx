@@ -1,8 +1,8 @@
 'use client'
 
 import { useCallback, useMemo, useRef, useState } from 'react'
-import type { RoomEvent } from '@/lib/room-session'
-import { formatSeconds } from './format'
+import type { PresenceEvent } from '@/hooks/usePresenceChannel'
+import { formatSeconds, MODES } from './format'
 import styles from './EventLog.module.css'
 
 const KEPT = 100
@@ -18,12 +18,12 @@ export function useEventLog() {
     const entry = { id: nextId.current++, at: Date.now(), text, kind }
     setEntries((before) => [entry, ...before].slice(0, KEPT))
   }, [])
-  const add = useCallback((event: RoomEvent) => write(textOf(event), event.type), [write])
+  const add = useCallback((event: PresenceEvent) => write(textOf(event), event.type), [write])
   const note = useCallback((text: string) => write(text, 'note'), [write])
   return useMemo(() => ({ entries, add, note }), [entries, add, note])
 }
 
-function textOf(event: RoomEvent): string {
+function textOf(event: PresenceEvent): string {
   switch (event.type) {
     case 'joined':
       return event.member.isAuthor ? `${event.member.name}, the author, joined` : `${event.member.name} joined`
@@ -32,7 +32,9 @@ function textOf(event: RoomEvent): string {
     case 'left':
       return `${event.member.name} left`
     case 'mode':
-      return `${event.mode === 'realtime' ? 'Real time' : 'Polling'}: ${event.reason}`
+      return `${MODES[event.mode]}: ${event.reason}`
+    case 'left-elsewhere':
+      return 'You left, in another tab'
     case 'refused':
       return `Refused: ${event.error}`
   }

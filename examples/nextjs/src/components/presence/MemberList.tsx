@@ -1,44 +1,83 @@
 'use client'
 
-import { memo, useState } from 'react'
+import { useVirtualizer, type VirtualItem } from '@tanstack/react-virtual'
+import { memo, useMemo, useRef } from 'react'
 import type { Member } from '@/lib/members'
 import { usePresenceStore } from '@/stores/usePresenceStore'
 import { Avatar } from './Avatar'
-import { firstOf } from './firstOf'
-import { formatNumber, formatTime } from './format'
+import { formatTime } from './format'
 import styles from './MemberList.module.css'
 
-const PAGE = 50
+const ROW = 52 // pixels, as in the style sheet
+const OVERSCAN = 6
 
-// The members, oldest first, a page of them at a time: a room may have thousands.
+// The members, oldest first. Only those in sight are drawn: a room may have thousands.
 export function MemberList({ me }: { me: string }) {
   const members = usePresenceStore((state) => state.members)
-  const [shown, setShown] = useState(PAGE)
-  const hidden = members.size - shown
-
+  const unreachable = usePresenceStore((state) => state.unreachable)
+  const rows = useMemo(() => [...members.values()], [members])
   return (
     <div className={styles.members}>
       <h2 className="cardTitle" id="members-title">
         In the room
       </h2>
-      <ul role="list" aria-labelledby="members-title" aria-busy={members.size === 0}>
-        {firstOf(members, shown).map((member) => (
-          <Row key={member.userId} member={member} isMe={member.userId === me} />
-        ))}
-      </ul>
-      {members.size === 0 && <p className={styles.waiting}>Joining …</p>}
-      {hidden > 0 && (
-        <button type="button" className={`button buttonQuiet ${styles.more}`} onClick={() => setShown(shown + PAGE)}>
-          Show {formatNumber(Math.min(hidden, PAGE))} more of {formatNumber(members.size)}
-        </button>
+      {rows.length > 0 ? (
+        <Rows rows={rows} me={me} isOld={unreachable !== null} />
+      ) : (
+        <p className={styles.waiting}>{unreachable ? 'Nobody can be shown.' : 'Joining …'}</p>
       )}
     </div>
   )
 }
 
-const Row = memo(function Row({ member, isMe }: { member: Member; isMe: boolean }) {
+function Rows({ rows, me, isOld }: { rows: Member[]; me: string; isOld: boolean }) {
+  const scroller = useRef<HTMLDivElement>(null)
+  // eslint-disable-next-line react-hooks/incompatible-library -- nothing here is memoized by a compiler
+  const virtualizer = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    getItemKey: (index) => rows[index]!.userId,
+    overscan: OVERSCAN,
+    initialRect: { width: 0, height: ROW * 12 } // before it is measured
+  })
   return (
-    <li className={styles.row} data-user={member.userId}>
+    // Focusable, so that keys can scroll it.
+    <div
+      ref={scroller}
+      className={styles.scroller}
+      data-old={isOld || undefined}
+      tabIndex={0}
+      role="region"
+      aria-labelledby="members-title"
+    >
+      <ul role="list" aria-labelledby="members-title" style={{ height: virtualizer.getTotalSize() }}>
+        {virtualizer.getVirtualItems().map((item) => (
+          <Row
+            key={item.key}
+            member={rows[item.index]!}
+            isMe={rows[item.index]!.userId === me}
+            count={rows.length}
+            start={item.start}
+            index={item.index}
+          />
+        ))}
+      </ul>
+    </div>
+  )
+}
+
+type RowProps = { member: Member; isMe: boolean; count: number } & Pick<VirtualItem, 'start' | 'index'>
+
+const Row = memo(function Row({ member, isMe, count, start, index }: RowProps) {
+  return (
+    <li
+      className={styles.row}
+      style={{ transform: `translateY(${start}px)` }}
+      data-user={member.userId}
+      aria-setsize={count}
+      aria-posinset={index + 1}
+    >
       <Avatar id={member.userId} name={member.name} avatarUrl={member.avatarUrl} />
       <span className={styles.name}>
         {member.name}

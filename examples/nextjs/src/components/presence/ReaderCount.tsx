@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from 'react'
 import { usePresenceStore } from '@/stores/usePresenceStore'
 import { Avatar } from './Avatar'
-import { readersInRoom } from './format'
+import { formatNumber, readersInRoom } from './format'
 import { firstOf } from './firstOf'
 import styles from './ReaderCount.module.css'
 
@@ -29,6 +29,7 @@ export function ReaderCount({ inRoom }: { inRoom: boolean }) {
                 size="small"
               />
             ))}
+            {members.size > STACK && <span className={styles.more}>+{formatNumber(members.size - STACK)}</span>}
           </span>
           <span data-testid="count">{text}</span>
         </>

@@ -1,4 +1,4 @@
-import type { ActionError } from '@/actions/presence'
+import type { ActionError } from '@/lib/members'
 import styles from './Notice.module.css'
 
 const TEXTS: Record<ActionError, string> = {

@@ -1,4 +1,6 @@
-// Numbers and times, as the page says them.
+// Numbers, times and modes, as the page says them.
+
+export const MODES = { realtime: 'Real time', polling: 'Polling', disconnected: 'Disconnected' }
 
 const numbers = new Intl.NumberFormat('en')
 

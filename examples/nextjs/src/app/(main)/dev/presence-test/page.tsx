@@ -1,5 +1,6 @@
 // The presence test page: one book's room, and all that there is to know about
-// this tab's connection to it. /dev/presence-test?book=emma
+// this tab's connection to it. /dev/presence-test is presence-room-test,
+// /dev/presence-test?book=emma another one. layout.tsx says when it is there.
 
 import type { Metadata } from 'next'
 import { headers } from 'next/headers'
@@ -7,22 +8,28 @@ import { notFound } from 'next/navigation'
 import { SignIn } from '@/components/SignIn'
 import { findBook, listBooks } from '@/lib/books'
 import { env } from '@/lib/env'
-import { pusherConfig } from '@/lib/pusher-server'
 import { currentUser } from '@/lib/session'
 import { PresenceTest } from './PresenceTest'
 
-export const metadata: Metadata = { title: 'Presence test' }
+const ROOM = 'test'
 
 type Props = { searchParams: Promise<{ book?: string | string[] }> }
 
+export async function generateMetadata({ searchParams }: Props): Promise<Metadata> {
+  const book = await wanted(searchParams)
+  return { title: book ? `${book.title} · Presence test` : 'Presence test' }
+}
+
 export default async function Page({ searchParams }: Props) {
   const user = await currentUser(await headers())
-  if (!user) return <SignIn quick={env().QUICK_SIGN_UP} />
+  if (!user) return <SignIn signUp={env().SIGN_UP} quick={env().QUICK_SIGN_UP} />
 
-  const { book: wanted } = await searchParams
-  const books = await listBooks()
-  const book = typeof wanted === 'string' ? await findBook(wanted) : books[0]
+  const [book, books] = await Promise.all([wanted(searchParams), listBooks()])
   if (!book) notFound()
-  // By key: another book is another room, with a log of its own.
-  return <PresenceTest key={book.id} user={user} book={book} books={books} pusher={pusherConfig()} />
+  return <PresenceTest user={user} book={book} books={books} />
+}
+
+async function wanted(searchParams: Props['searchParams']) {
+  const { book = ROOM } = await searchParams
+  return typeof book === 'string' ? findBook(book) : null
 }

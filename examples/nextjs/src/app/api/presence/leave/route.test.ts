@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { asOwner, membersOf, newBook, signUp, type Person } from '../../../../../test/server/people'
+import { asOwner, membersOf, newBook, setEverywhere, signUp, type Person } from '../../../../../test/server/people'
+import '../../../../../test/server/request'
+import { ask } from '../../../../../test/server/routes'
 import { POST } from './route'
 
 let ann: Person
@@ -8,11 +10,7 @@ beforeAll(async () => {
   ann = await signUp('Ann')
 })
 
-// As navigator.sendBeacon sends it: text, with the cookies.
-function beacon(body: unknown, headers = ann.headers) {
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  return POST(new Request('http://127.0.0.1:3000/api/presence/leave', { method: 'POST', body: text, headers }))
-}
+const leave = (body: unknown, person: Person | null = ann) => ask(POST, body, person)
 
 const join = (user: string, book: string, tab: string) =>
   asOwner('SELECT presence.join_room($1, $2, $3)', [user, book, tab])
@@ -22,32 +20,63 @@ describe('POST /api/presence/leave', () => {
     const book = await newBook()
     await join(ann.id, book, 'one')
     await join(ann.id, book, 'two')
-    expect((await beacon({ bookId: book, connectionId: 'one' })).status).toBe(204)
+    expect((await leave({ bookId: book, connectionId: 'one' })).status).toBe(200)
     expect(await membersOf(book)).toMatchObject([{ user_id: ann.id, connections: 1 }])
-    expect((await beacon({ bookId: book, connectionId: 'two' })).status).toBe(204)
+    expect((await leave({ bookId: book, connectionId: 'two', closing: true })).status).toBe(200)
     expect(await membersOf(book)).toEqual([])
+  })
+
+  it('without a tab, the user leaves', async () => {
+    const book = await newBook()
+    await join(ann.id, book, 'one')
+    await join(ann.id, book, 'two')
+    expect(await leave({ bookId: book })).toMatchObject({ status: 200, body: { data: { left: true } } })
+    expect(await membersOf(book)).toEqual([])
+  })
+
+  it('a page that is closed lingers for presence.linger; a leave does not', async () => {
+    const book = await newBook()
+    await setEverywhere('presence.linger', '1500')
+    try {
+      await join(ann.id, book, 'one')
+      await leave({ bookId: book, connectionId: 'one', closing: true })
+      expect(await membersOf(book)).toMatchObject([{ user_id: ann.id }])
+      // back by then, as a page that was reloaded is
+      await join(ann.id, book, 'two')
+      await expect.poll(() => membersOf(book), { timeout: 10_000 }).toMatchObject([{ connections: 1 }])
+      expect(
+        await asOwner('SELECT count(*)::int AS stays FROM presence.room_presence WHERE book_id = $1', [book])
+      ).toEqual([{ stays: 1 }])
+      await leave({ bookId: book, connectionId: 'two', closing: true })
+      await expect.poll(() => membersOf(book), { timeout: 10_000 }).toEqual([])
+      // who has left already does not come back
+      await leave({ bookId: book, connectionId: 'two', closing: true })
+      expect(await membersOf(book)).toEqual([])
+    } finally {
+      await setEverywhere('presence.linger', '0')
+    }
   })
 
   it("leaves other users' tabs alone, whatever they are called", async () => {
     const book = await newBook()
     await join('ben', book, 'one')
-    expect((await beacon({ bookId: book, connectionId: 'one', userId: 'ben' })).status).toBe(204)
+    expect((await leave({ bookId: book, connectionId: 'one', userId: 'ben' })).status).toBe(200)
     expect(await membersOf(book)).toMatchObject([{ user_id: 'ben' }])
   })
 
   it('answers 401 without a session', async () => {
     const book = await newBook()
     await join(ann.id, book, 'one')
-    expect((await beacon({ bookId: book, connectionId: 'one' }, new Headers())).status).toBe(401)
+    expect((await leave({ bookId: book, connectionId: 'one' }, null)).status).toBe(401)
     expect(await membersOf(book)).toHaveLength(1)
   })
 
   it.each([
     ['no JSON', 'leave'],
-    ['no tab, which would be all tabs', { bookId: 'emma', connectionId: null }],
     ['an empty tab', { bookId: 'emma', connectionId: '' }],
-    ['a book that can have no room', { bookId: 'a b', connectionId: 'one' }]
+    ['a book that can have no room', { bookId: 'a b', connectionId: 'one' }],
+    ['a body that is too large', { bookId: 'emma', connectionId: 'one', more: 'x'.repeat(5_000) }]
   ])('answers 400 for %s', async (_, body) => {
-    expect((await beacon(body)).status).toBe(400)
+    expect((await leave(body)).status).toBe(400)
   })
 })

@@ -1,25 +1,22 @@
-// A page that is being closed says so by navigator.sendBeacon: a server action
-// would be cancelled with the page.
+// A tab goes: the page is being closed (by navigator.sendBeacon, as an action would
+// be cancelled with the page), or its socket holds the presence now. Without a
+// connection, the user leaves, as by leaveRoom.
 
 import { z } from 'zod'
+import { presenceRoute } from '@/lib/http'
 import { bookId, connectionId } from '@/lib/members'
-import { refusal } from '@/lib/pusher-server'
-import { leaveRoom } from '@/lib/rooms'
-import { currentUser } from '@/lib/session'
+import { closeTab, leaveRoom } from '@/lib/rooms'
 
-const schema = z.object({ bookId, connectionId })
+const input = z.object({
+  bookId,
+  connectionId: connectionId.optional(),
+  closing: z.boolean().default(false) // the page may be back in a moment, reloaded
+})
 
-export async function POST(request: Request): Promise<Response> {
-  const user = await currentUser(request.headers)
-  if (!user) return new Response('not signed in', { status: 401 })
-
-  const body = schema.safeParse(await request.json().catch(() => null))
-  if (!body.success) return new Response(z.prettifyError(body.error), { status: 400 })
-
-  try {
-    await leaveRoom(user, body.data.bookId, body.data.connectionId)
-    return new Response(null, { status: 204 })
-  } catch (error) {
-    return refusal(error)
-  }
-}
+export const POST = (request: Request): Promise<Response> =>
+  presenceRoute(
+    request,
+    (body) => input.safeParse(body),
+    (user, { bookId, connectionId, closing }) =>
+      closing && connectionId ? closeTab(user, bookId, connectionId) : leaveRoom(user, bookId, connectionId)
+  )

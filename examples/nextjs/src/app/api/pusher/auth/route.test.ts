@@ -1,27 +1,18 @@
 import { createHmac } from 'node:crypto'
-import { Pool } from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { pool } from '@/lib/db'
-import { env } from '@/lib/env'
 import { channelOf } from '@/lib/members'
-import { asOwner, newBook, signUp, type Person } from '../../../../../test/server/people'
+import { asOwner, newBook, setEverywhere, signUp, type Person } from '../../../../../test/server/people'
 import { POST } from './route'
 
 let ann: Person
 let book: string
 
 beforeAll(async () => {
-  ann = await signUp('Ann', 'https://example.com/ann.png')
+  ann = await signUp('Ann', 'https://avatars.example.com/ann.png')
   book = await newBook()
 })
 
 const sign = (text: string) => `reading-key:${createHmac('sha256', 'reading-secret').update(text).digest('hex')}`
-
-function swapPool(other: Pool): Pool {
-  const before = pool()
-  Object.assign(globalThis, { readingPool: other })
-  return before
-}
 
 function post(form: Record<string, string> | string, headers = ann.headers) {
   const body = typeof form === 'string' ? form : new URLSearchParams(form).toString()
@@ -44,7 +35,7 @@ describe('POST /api/pusher/auth', () => {
     const answer = await response.json()
     expect(JSON.parse(answer.channel_data)).toEqual({
       user_id: ann.id,
-      user_info: { name: 'Ann', avatarUrl: 'https://example.com/ann.png' }
+      user_info: { name: 'Ann', avatarUrl: 'https://avatars.example.com/ann.png' }
     })
     expect(answer.auth).toBe(sign(`1.2:${channel}:${answer.channel_data}`))
   })
@@ -86,16 +77,14 @@ describe('POST /api/pusher/auth', () => {
     const form = { socket_id: '1.2', channel_name: channelOf(book) }
     const ben = await signUp('Ben')
     expect((await post(form, ben.headers)).status).toBe(200)
-    const unlimited = swapPool(
-      new Pool({ connectionString: env().DATABASE_URL, options: '-c presence.pusher_max_members=1' })
-    )
+    await setEverywhere('presence.pusher_max_members', '1')
     try {
       const refused = await post(form, ben.headers)
       expect(refused.status).toBe(403)
       expect(await refused.text()).toContain('is full')
       expect((await post(form)).status).toBe(200)
     } finally {
-      await swapPool(unlimited).end()
+      await setEverywhere('presence.pusher_max_members', '0')
     }
   })
 
@@ -115,5 +104,13 @@ describe('POST /api/pusher/auth', () => {
     const loud = await signUp('Ü'.repeat(2_000), 'javascript:alert(1)')
     const answer = await (await post({ socket_id: '1.2', channel_name: channelOf(book) }, loud.headers)).json()
     expect(JSON.parse(answer.channel_data).user_info).toEqual({ name: 'Ü'.repeat(80), avatarUrl: null })
+  })
+
+  it('answers 429 to who asks too often', async () => {
+    const eve = await signUp('Eve')
+    const statuses = new Set<number>()
+    for (let asked = 0; asked < 140; asked++)
+      statuses.add((await post({ socket_id: '1.2', channel_name: `private-user-${eve.id}` }, eve.headers)).status)
+    expect(statuses).toEqual(new Set([200, 429]))
   })
 })

@@ -36,6 +36,22 @@ describe('POST /api/pusher/webhook', () => {
     expect(await membersOf(book)).toEqual([])
   })
 
+  it('reads no more than a bounded body of a stranger, however it is sent', async () => {
+    const headers = signed('whatever')
+    let read = 0
+    const endless = new ReadableStream({
+      pull(controller) {
+        read += 65_536
+        controller.enqueue(new Uint8Array(65_536))
+      }
+    })
+    const request = { method: 'POST', body: endless, headers, duplex: 'half' } as RequestInit
+    expect((await POST(new Request('http://127.0.0.1:3000/', request))).status).toBe(413)
+    expect(read).toBeLessThan(1_000_000)
+    expect((await post('x'.repeat(300_000), headers)).status).toBe(413)
+    expect((await post('{}', { ...headers, 'x-pusher-signature': 'no' })).status).toBe(403)
+  })
+
   it('answers 400 for a body that is no JSON', async () => {
     expect((await post('{', signed('{'))).status).toBe(400)
   })
