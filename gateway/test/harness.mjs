@@ -79,6 +79,18 @@ export async function newDatabase(settings = {}) {
 
 // Gateways
 
+// Those that run. A test that has hung is ended (gateway/test/run): it says what they said, and an
+// abort makes a sanitized one say where it is.
+const gateways = new Set()
+process.once('SIGTERM', () => {
+  const hung = [...gateways]
+  for (const { child } of hung) child.kill('SIGABRT')
+  setTimeout(() => {
+    for (const { log } of hung) console.log(log.slice(-3000))
+    process.exit(1)
+  }, 2000)
+})
+
 export async function startGateway(database, args = [], { host, wrap = [], ready = true, conninfo, env = {}, stdio = [] } = {}) {
   const wrapper = [...wrap, ...(process.env.GATEWAY_WRAPPER ?? '').split(' ').filter(Boolean)]
   conninfo ??= `host=${host ?? process.env.PGHOST} user=gateway dbname=${database.name}`
@@ -86,6 +98,8 @@ export async function startGateway(database, args = [], { host, wrap = [], ready
   const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe', ...stdio], env: { ...process.env, ...env } })
   const gateway = { child, log: '', port: 0 }
   const exited = once(child, 'exit')
+  gateways.add(gateway)
+  child.once('exit', () => gateways.delete(gateway))
   child.stderr.on('data', (data) => (gateway.log += data))
   await until('the gateway listens', () => {
     if (child.exitCode !== null) throw new Error(`the gateway ended: ${gateway.log}`)
@@ -94,8 +108,10 @@ export async function startGateway(database, args = [], { host, wrap = [], ready
   })
   gateway.stop = async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-    const [code] = await exited
-    if (code !== 0 && child.signalCode !== 'SIGKILL') throw new Error(`the gateway ended with ${code}:\n${gateway.log}`)
+    const impatience = setTimeout(() => child.kill('SIGABRT'), 60_000 * slowness)
+    const [code, signal] = await exited
+    clearTimeout(impatience)
+    if (code !== 0 && signal !== 'SIGKILL') throw new Error(`the gateway ended with ${code ?? signal}:\n${gateway.log}`)
   }
   gateway.kill = async (signal = 'SIGKILL') => {
     child.kill(signal)
