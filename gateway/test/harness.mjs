@@ -11,6 +11,7 @@ import Pusher from 'pusher-js'
 import WebSocket from 'ws'
 
 export const slowness = Number(process.env.SLOWNESS ?? 1) // of a gateway that is watched
+const patience = 60_000 * slowness // ms: what has no answer by then has none
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 // Waits until the function returns something true, and returns it.
@@ -44,7 +45,7 @@ export const postmasterPid = async () =>
   Number((await admin('SELECT pg_read_file(\'postmaster.pid\') AS file')).rows[0].file.split('\n')[0])
 
 async function query(database, text, values) {
-  const client = new pg.Client({ database })
+  const client = new pg.Client({ database, query_timeout: patience, connectionTimeoutMillis: patience })
   client.on('error', () => {})
   await client.connect()
   try {
@@ -108,7 +109,7 @@ export async function startGateway(database, args = [], { host, wrap = [], ready
   })
   gateway.stop = async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-    const impatience = setTimeout(() => child.kill('SIGABRT'), 60_000 * slowness)
+    const impatience = setTimeout(() => child.kill('SIGABRT'), patience)
     const [code, signal] = await exited
     clearTimeout(impatience)
     if (code !== 0 && signal !== 'SIGKILL') throw new Error(`the gateway ended with ${code ?? signal}:\n${gateway.log}`)
@@ -117,8 +118,9 @@ export async function startGateway(database, args = [], { host, wrap = [], ready
     child.kill(signal)
     if (signal === 'SIGKILL') await exited
   }
-  gateway.status = async (path) => (await fetch(`http://127.0.0.1:${gateway.port}${path}`)).status
-  gateway.get = async (path) => (await fetch(`http://127.0.0.1:${gateway.port}${path}`)).text()
+  const ask = (path) => fetch(`http://127.0.0.1:${gateway.port}${path}`, { signal: AbortSignal.timeout(patience) })
+  gateway.status = async (path) => (await ask(path)).status
+  gateway.get = async (path) => (await ask(path)).text()
   gateway.metric = async (name) => {
     const pattern = name.replace(/[{}"]/g, '\\$&')
     const line = new RegExp(`^presence_gateway_${pattern} (\\S+)$`, 'm').exec(await gateway.get('/metrics'))
@@ -129,7 +131,7 @@ export async function startGateway(database, args = [], { host, wrap = [], ready
 }
 
 export const apiOf = (gateway, app = {}) =>
-  new PusherServer({ appId: '1', key: 'app-key', secret: 'app-secret', host: '127.0.0.1', port: String(gateway.port), useTLS: false, ...app })
+  new PusherServer({ appId: '1', key: 'app-key', secret: 'app-secret', host: '127.0.0.1', port: String(gateway.port), useTLS: false, timeout: patience, ...app })
 
 // Clients
 

@@ -83,7 +83,7 @@ test('the gateway that delivers is killed in the middle: nothing is lost, and th
   // Only the leader has a delivery under way: its connection to the database holds the lock.
   const locks = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 'presence.pusher_webhook'::regclass AND objsubid = 3 AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
   assert.equal((await db.sql(locks)).rowCount, 1)
-  const leader = leaderOf(gateways, receiver.requests[0].request.socket.remotePort)
+  const leader = leaderOf(gateways, receiver.requests[0].request.socket)
   await leader.kill()
   receiver.answer = null
   await until('all are told', () => receiver.events.filter(({ name }) => name === 'member_added').length >= 101, 60_000)
@@ -94,10 +94,10 @@ test('the gateway that delivers is killed in the middle: nothing is lost, and th
   await until('nothing waits', async () => (await waiting(db)) === 0)
 })
 
-// Which gateway has a connection from that port.
-function leaderOf(gateways, port) {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0')
-  const line = readFileSync('/proc/net/tcp', 'utf8').split('\n').find((text) => text.includes(`0100007F:${hex} `) && text.trim().split(/\s+/)[1].endsWith(`:${hex}`))
+// Which gateway is at the other end of that socket. A port may have connections to several others.
+function leaderOf(gateways, { remotePort, localPort }) {
+  const [from, to] = [remotePort, localPort].map((port) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`)
+  const line = readFileSync('/proc/net/tcp', 'utf8').split('\n').find((text) => text.includes(` ${from} ${to} `))
   const inode = line.trim().split(/\s+/)[9]
   const found = gateways.find(({ child }) =>
     readdirSync(`/proc/${child.pid}/fd`).some((fd) => {
