@@ -54,7 +54,8 @@ static uv_idle_t busy; /* while there is work left for the next turn */
 static uv_timer_t tick;
 static uv_timer_t move;
 static uv_timer_t watchdog;
-static uv_signal_t signals[3];
+static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
+static uv_signal_t signals[sizeof(signums) / sizeof(signums[0])];
 static int64_t drain_until; /* ms; 0: not stopping */
 static int64_t moved_at;    /* ms; when the last client was */
 static int64_t drain_from;
@@ -88,6 +89,20 @@ close_handle(uv_handle_t *handle)
 		uv_close(handle, NULL);
 }
 
+/* One more, once nobody hears of it, would end us as if something were wrong. */
+static void
+close_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(signums) / sizeof(signums[0]); i++)
+		sigaddset(&set, signums[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		close_handle((uv_handle_t *) &signals[i]);
+}
+
 static void
 stop(void)
 {
@@ -105,8 +120,7 @@ stop(void)
 	close_handle((uv_handle_t *) &tick);
 	close_handle((uv_handle_t *) &move);
 	close_handle((uv_handle_t *) &watchdog);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		close_handle((uv_handle_t *) &signals[i]);
+	close_signals();
 	uv_stop(loop);
 }
 
@@ -333,8 +347,6 @@ limit_files(void)
 static void
 start_handles(void)
 {
-	static const int signums[] = {SIGTERM, SIGINT, SIGHUP};
-
 	uv_loop_configure(loop, UV_METRICS_IDLE_TIME);
 	uv_prepare_init(loop, &turn_end);
 	uv_prepare_start(&turn_end, on_turn_end);

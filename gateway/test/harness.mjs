@@ -27,10 +27,19 @@ export async function until(what, check, ms = 30_000) {
 
 const closers = []
 export const atEnd = (close) => closers.push(close)
+// All of them, whatever becomes of one: what is left open would keep the test's process for ever.
 export async function closeAll() {
-  while (closers.length) await closers.pop()()
+  const problems = []
+  while (closers.length) {
+    try {
+      await closers.pop()()
+    } catch (problem) {
+      problems.push(problem)
+    }
+  }
   // pusher-js keeps timers of half a minute for what it was thrown out of.
   setTimeout(() => process.exit(), 500).unref()
+  if (problems.length) throw problems[0]
 }
 
 // PostgreSQL

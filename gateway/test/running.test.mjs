@@ -197,6 +197,17 @@ test('SIGTERM: accepting ends first, clients are moved away over the time of --d
   assert.ok(closed.at(-1) > 1000 && closed.at(-1) < 9000 * slowness, `${closed.at(-1)} ms`)
 })
 
+test('signals that come while it ends do not make it fail', async () => {
+  for (let round = 0; round < 5; round++) {
+    const { child, stop } = await startGateway(database)
+    let more = true
+    child.once('exit', () => (more = false))
+    const kill = () => more && child.kill('SIGTERM') && setImmediate(kill)
+    kill()
+    await stop()
+  }
+})
+
 test('a client that connects while it stops does not come back 485 times a second', async () => {
   const gateway = await startGateway(database, ['--drain', '2'])
   await Promise.all(Array.from({ length: 40 }, () => newSocket(gateway)))
