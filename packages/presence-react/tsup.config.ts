@@ -4,7 +4,7 @@ export default defineConfig({
   entry: ['src/index.ts', 'src/members.ts'],
   format: 'esm',
   target: 'es2022',
-  dts: true,
+  dts: { compilerOptions: { ignoreDeprecations: '6.0' } }, // tsup sets baseUrl
   clean: true,
   silent: true
 })
