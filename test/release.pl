@@ -88,4 +88,17 @@ ok($npm->{$_}, "package.json has $_") for qw(description license repository file
 is($npm->{license}, 'PostgreSQL', 'the same licence');
 ok($npm->{publishConfig}{provenance}, 'it is published with its provenance');
 
+# It is built from files of the reading app, and has in it whatever they import.
+my $build = slurp('packages/presence-react/scripts/build');
+my ($list) = $build =~ /^for file in (.*?); do$/ms or die 'no list of files';
+my @files = split ' ', qx(bash -c 'echo $list');
+my $paths = decode_json(slurp('packages/presence-react/tsconfig.json'))->{compilerOptions}{paths};
+my %there = map { $_ => 1 } (map { "\@/$_" } @files), keys %$paths, map { keys %{ $npm->{$_} } } qw(dependencies peerDependencies);
+for my $file (@files)
+{
+	my ($in) = $file =~ m{(.*)/};
+	my @imports = map { s{^\./}{\@/$in/}r } slurp("examples/nextjs/src/$file.ts") =~ /^(?:import|export|\}).* from '(.*)'$/mg;
+	is_deeply([ grep { !$there{$_} && !$there{s{/.*}{}r} } @imports ], [], "presence-react has what $file imports");
+}
+
 done_testing();
