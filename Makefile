@@ -42,7 +42,7 @@ ifneq ($(V),1)
 .SILENT:
 endif
 
-.PHONY: demo demo-sql test bench lint format help
+.PHONY: demo demo-sql test test-packages bench lint format deb dist help
 
 demo:
 	scripts/demo
@@ -52,6 +52,17 @@ demo-sql:
 
 test:
 	scripts/test
+
+test-packages:
+	test/packages
+	test/dist
+	packages/presence-react/scripts/test
+
+deb:
+	scripts/deb
+
+dist:
+	scripts/dist
 
 bench:
 	bench/run
@@ -69,6 +80,9 @@ help:
 	echo 'make demo          the reading app with the gateway, on a private PostgreSQL'
 	echo 'make demo-sql      the same in psql: joins, tabs, leases, events'
 	echo 'make test          all tests, on private PostgreSQLs'
+	echo 'make deb           Debian packages, in DEB_OUT (build/deb)'
+	echo 'make dist          the zip for PGXN, of the last commit, in DIST_OUT (build)'
+	echo 'make test-packages the packages in a fresh Debian: installed, used, upgraded, purged; and the others (as root)'
 	echo 'make bench         speed, beside what one would do instead (QUICK=1: less of it)'
 	echo 'make lint          what compilers and checkers say of the code'
 	echo 'make format        lay out the C code'

@@ -193,3 +193,13 @@ forget_environment() {
 	done
 	unset MFLAGS MAKELEVEL MAKEFLAGS
 }
+
+# copy_checkout FROM TO: its files, but those that git ignores; of no checkout, or without git, all but what was built.
+copy_checkout() {
+	if [ -e "$1/.git" ] && command -v git >/dev/null; then
+		(cd "$1" && git ls-files -z --cached --others --exclude-standard | xargs -0 -r ls -d 2>/dev/null | tar -cf - -T -)
+	else
+		tar -C "$1" --exclude=./build --exclude=./gateway/build --exclude=node_modules --exclude='.next*' \
+			--exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - .
+	fi | tar -xf - -C "$2"
+}

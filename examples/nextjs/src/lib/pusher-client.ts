@@ -22,13 +22,13 @@ export const socketHolds = () => pusherConfig().kind === 'gateway'
 let client: Pusher | undefined
 
 export function getPusherClient(): Pusher {
-  return (client ??= createClient(pusherConfig()))
+  return (client ??= createPusherClient(pusherConfig()))
 }
 
 type Transport = 'ws' | 'wss'
 const WITH_TLS: Transport[] = ['ws', 'wss'] // pusher-js wants both
 
-function createClient(config: PusherConfig): Pusher {
+export function createPusherClient(config: PusherConfig): Pusher {
   const authorization = { endpoint: '/api/pusher/auth', transport: 'ajax' } as const
   const options = {
     channelAuthorization: authorization,

@@ -15,11 +15,11 @@
 
 import { unstable_isUnrecognizedActionError as isOfAnotherBuild } from 'next/navigation'
 import { joinRoom, leaveRoom } from '@/actions/presence'
+import { getPusherClient, socketHolds, type PresenceChannel } from '@/lib/pusher-client'
 import { usePresenceStore, type ConnectionMode } from '@/stores/usePresenceStore'
 import { channelOf, failure, type ActionError, type ActionResult, type RoomPresence } from './members'
 import type { Notification } from './notifications'
 import { closeTab, joinTab, leaveEverywhere, leaveTab, pollTab } from './presence-api'
-import { getPusherClient, socketHolds, type PresenceChannel } from './pusher-client'
 import { RoomList, type MemberEvent, type Subscribed } from './room-list'
 import { Serial } from './serial'
 import { onUserEvent, tellOtherTabs } from './user-events'
