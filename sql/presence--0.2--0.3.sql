@@ -308,33 +308,44 @@ LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_room_node'
 CREATE FUNCTION presence.is_sharded() RETURNS boolean
 LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_is_sharded';
 
+-- For on_all_nodes: what a node answers.
+CREATE FUNCTION presence.query_as_json(query text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET presence.moved_rooms TO on AS $$
+DECLARE
+	answer jsonb;
+BEGIN
+	EXECUTE pg_catalog.format(
+		'SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(q)), ''[]'') FROM (%s) AS q', query)
+	INTO answer;
+	RETURN answer;
+END
+$$;
+
 CREATE FUNCTION presence.on_all_nodes(query text)
 RETURNS TABLE (nodename text, nodeport integer, result jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 AS $$
 DECLARE
-	as_json text := pg_catalog.concat(
-		'SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(q)), ''[]'') FROM (', query, ') AS q');
-	answer jsonb;
 	node record;
 BEGIN
 	IF query IS NULL THEN
 		RAISE 'query must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	IF NOT presence.is_sharded() THEN
-		EXECUTE as_json INTO answer;
 		RETURN QUERY SELECT NULL::text, NULL::integer, e.value
-			FROM pg_catalog.jsonb_array_elements(answer) AS e;
+			FROM pg_catalog.jsonb_array_elements(presence.query_as_json(query)) AS e;
 		RETURN;
 	END IF;
 	FOR node IN
-		SELECT n.* FROM pg_catalog.run_command_on_all_nodes(
-			pg_catalog.concat('SET presence.moved_rooms = on; ', as_json)) AS n
+		SELECT n.nodename, n.nodeport, a.success, a.result
+		FROM pg_catalog.run_command_on_all_nodes(
+				pg_catalog.format('SELECT presence.query_as_json(%L)', query)) AS a
+			LEFT JOIN pg_catalog.pg_dist_node AS n ON n.nodeid OPERATOR(pg_catalog.=) a.nodeid
 	LOOP
 		IF NOT node.success THEN
 			RAISE '%', node.result USING ERRCODE = 'external_routine_exception',
 				DETAIL = pg_catalog.format('The node is %s:%s.', node.nodename, node.nodeport);
 		END IF;
-		RETURN QUERY SELECT node.nodename::text, node.nodeport::integer, e.value
+		RETURN QUERY SELECT node.nodename, node.nodeport, e.value
 			FROM pg_catalog.jsonb_array_elements(node.result::jsonb) AS e;
 	END LOOP;
 END
@@ -370,12 +381,12 @@ BEGIN
 END
 $$;
 
--- What each worker is told: that there is presence, which numbers it gives, who may do what. The
+-- What each worker is told, as statements of PL/pgSQL: that there is presence, which numbers it gives, who may do what. The
 -- number of a stay begins with that of the node's group, so that no two nodes give the same.
 CREATE FUNCTION presence.worker_commands() RETURNS SETOF text
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
 BEGIN
-	RETURN NEXT 'SET citus.enable_ddl_propagation = off';
+	RETURN NEXT 'SET LOCAL citus.enable_ddl_propagation = off';
 	RETURN QUERY SELECT pg_catalog.format(
 			'CREATE EXTENSION IF NOT EXISTS presence VERSION %L', e.extversion)
 		FROM pg_catalog.pg_extension AS e
@@ -400,7 +411,7 @@ BEGIN
 			JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
 		WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner;
 	RETURN NEXT
-		'SELECT pg_catalog.setval(s.oid::pg_catalog.regclass, (g.groupid::bigint << 48) + 1, false)'
+		'PERFORM pg_catalog.setval(s.oid::pg_catalog.regclass, (g.groupid::bigint << 48) + 1, false)'
 		' FROM pg_catalog.pg_class AS s, pg_catalog.pg_dist_local_group AS g'
 		' WHERE s.relnamespace = ''presence''::pg_catalog.regnamespace AND s.relkind = ''S'''
 		' AND COALESCE(pg_catalog.pg_sequence_last_value(s.oid), 0) >> 48 <> g.groupid';
@@ -423,7 +434,9 @@ DECLARE
 	node record;
 BEGIN
 	PERFORM presence.check_citus();
-	SELECT pg_catalog.string_agg(c, '; ') INTO commands FROM presence.worker_commands() AS c;
+	-- of several statements Citus waits for the first one only
+	SELECT pg_catalog.format('DO %L', pg_catalog.concat('BEGIN ', pg_catalog.string_agg(c, '; '), '; END'))
+	INTO commands FROM presence.worker_commands() AS c;
 	FOR node IN SELECT w.* FROM pg_catalog.run_command_on_workers(commands) AS w LOOP
 		IF NOT node.success THEN
 			RAISE '%', node.result USING ERRCODE = 'external_routine_exception',
@@ -522,7 +535,8 @@ BEGIN
 		'FUNCTION presence.connection_list()', 'FUNCTION presence.liveness_list()',
 		'FUNCTION presence.memory()', 'FUNCTION presence.pusher_app_changed()',
 		'TABLE presence.room_shard', 'FUNCTION presence.room_node(text)',
-		'FUNCTION presence.on_all_nodes(text)', 'FUNCTION presence.is_sharded()',
+		'FUNCTION presence.on_all_nodes(text)', 'FUNCTION presence.query_as_json(text)',
+		'FUNCTION presence.is_sharded()',
 		'FUNCTION presence.check_citus()', 'FUNCTION presence.worker_commands()',
 		'FUNCTION presence.shard_with_citus(integer)', 'FUNCTION presence.unshard_from_citus()',
 		'FUNCTION presence.room_functions()']
@@ -558,6 +572,7 @@ REVOKE ALL ON FUNCTION presence.join_room(text, text, text, jsonb, boolean, inte
 	presence.pusher_webhook_check(),
 	presence.pusher_webhook_changed(),
 	presence.room_node(text), presence.on_all_nodes(text), presence.is_sharded(),
+	presence.query_as_json(text),
 	presence.check_citus(), presence.worker_commands(), presence.room_functions(),
 	presence.shard_with_citus(integer), presence.unshard_from_citus() FROM PUBLIC;
 
@@ -600,6 +615,7 @@ BEGIN
 				('user_rooms', 'FUNCTION presence.room_node'),
 				('user_rooms', 'FUNCTION presence.on_all_nodes'),
 				('user_rooms', 'FUNCTION presence.is_sharded'),
+				('user_rooms', 'FUNCTION presence.query_as_json'),
 				('liveness', 'FUNCTION presence.liveness_list'),
 				('statistics', 'FUNCTION presence.memory'),
 				('statistics', 'FUNCTION presence.connection_list'),
@@ -850,6 +866,7 @@ COMMENT ON FUNCTION presence.on_all_nodes(text) IS
 'Runs a query on each node of the cluster, with the caller''s privileges, each in a
 transaction of its own. Returns all rows, as JSON, with the node; without a cluster
 those from here, NULL for the node. Errors: 22004, 38000 (what a node said).';
+COMMENT ON FUNCTION presence.query_as_json(text) IS 'For on_all_nodes: the rows of a query.';
 COMMENT ON FUNCTION presence.is_sharded() IS 'Whether rooms are spread over nodes.';
 COMMENT ON FUNCTION presence.check_citus() IS 'For shard_with_citus: raises what is in its way.';
 COMMENT ON FUNCTION presence.worker_commands() IS 'For shard_with_citus: what each worker is told.';
