@@ -22,7 +22,6 @@
 #include "catalog/pg_namespace.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -52,7 +51,7 @@ static uint64 forgotten; /* how often it was found to be old */
 static uint64 readings;  /* how often shards were found */
 
 static void
-forget(Datum arg pg_attribute_unused(), Oid relid)
+forget(Oid relid)
 {
 	if (OidIsValid(relid) && relid != anchor)
 		return;
@@ -63,7 +62,7 @@ forget(Datum arg pg_attribute_unused(), Oid relid)
 void
 shards_init(void)
 {
-	CacheRegisterRelcacheCallback(forget, (Datum) 0);
+	store_watch_relations(forget);
 }
 
 static Shard

@@ -170,10 +170,11 @@ presence_on_delete_forget(PG_FUNCTION_ARGS)
 
 	book = strcmp(args[0], "book") == 0;
 	if (!book && shards_there())
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("trigger \"%s\" forgets a user on this node only",
-							   trigger->tg_trigger->tgname),
-						errhint("Drop it, and call presence.on_all_nodes() for presence.forget_user().")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("trigger \"%s\" forgets a user on this node only", trigger->tg_trigger->tgname),
+			 errhint("Drop it, and call presence.on_all_nodes() for presence.forget_user().")));
 	id = deleted_value(trigger, args[1]);
 	if (id == NULL)
 		return PointerGetDatum(NULL);
