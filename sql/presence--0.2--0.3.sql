@@ -297,9 +297,10 @@ LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_memory';
 -- room. What is below is read when it is called: Citus need not be there before.
 --
 
--- Always empty. How Citus distributes it says on which node each room is.
+-- Always empty. How Citus distributes it says on which node each room is. The collation is that of
+-- an application's tables, which can be colocated with it.
 CREATE TABLE presence.room_shard (
-	book_id text COLLATE "C" NOT NULL
+	book_id text NOT NULL
 );
 
 CREATE FUNCTION presence.room_node(book_id text, OUT nodename text, OUT nodeport integer)
@@ -454,14 +455,32 @@ BEGIN
 END
 $$;
 
+-- What Citus does with a distributed table that is dropped, but the drop: undistribute_table() makes
+-- another table in its place, which can't be where an extension owns it. Without a table beside which
+-- they are, Citus leaves the functions where they are called.
 CREATE FUNCTION presence.unshard_from_citus() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+DECLARE
+	room_shard CONSTANT regclass := 'presence.room_shard';
 BEGIN
 	PERFORM presence.check_citus();
-	PERFORM pg_catalog.create_distributed_function(f) FROM presence.room_functions() AS f;
-	IF presence.is_sharded() THEN
-		PERFORM pg_catalog.undistribute_table('presence.room_shard');
+	IF NOT presence.is_sharded() THEN
+		RETURN;
 	END IF;
+	IF EXISTS (
+		SELECT FROM pg_catalog.pg_dist_partition AS o
+			JOIN pg_catalog.pg_dist_partition AS r ON r.colocationid OPERATOR(pg_catalog.=) o.colocationid
+		WHERE r.logicalrelid OPERATOR(pg_catalog.=) room_shard
+			AND o.logicalrelid OPERATOR(pg_catalog.<>) room_shard)
+	THEN
+		RAISE 'other tables are colocated with presence.room_shard'
+			USING ERRCODE = 'dependent_objects_still_exist',
+				HINT = 'undistribute_table() them first.';
+	END IF;
+	PERFORM pg_catalog.master_remove_distributed_table_metadata_from_workers(
+		room_shard, 'presence', 'room_shard');
+	PERFORM pg_catalog.citus_drop_all_shards(room_shard, 'presence', 'room_shard');
+	PERFORM pg_catalog.master_remove_partition_metadata(room_shard, 'presence', 'room_shard');
 END
 $$;
 
@@ -858,7 +877,8 @@ Citus), 0A000 (older than 12), 55000 (a worker, or the workers do not know the
 coordinator), 38000 (what a node said).';
 COMMENT ON FUNCTION presence.unshard_from_citus() IS
 'Undoes shard_with_citus(): all calls run where they are made. Rows stay where they
-are. Errors: as shard_with_citus.';
+are. Errors: as shard_with_citus, and 2BP01 (tables are colocated with
+presence.room_shard).';
 COMMENT ON FUNCTION presence.room_node(text) IS
 'The node of a room, by the name that Citus has for it; NULL where rooms are not
 spread over nodes.';
