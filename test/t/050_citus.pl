@@ -158,6 +158,7 @@ sql('DROP TABLE app_user');
 is($app->query("SELECT string_agg(result->>'book_id', ',' ORDER BY nodeport = ${\ $workers[1]->port }) FROM presence.on_all_nodes('SELECT * FROM presence.user_rooms(''ann'')')"),
 	"$mine,$theirs", 'user_rooms of all nodes, as the app');
 is(sql("SELECT sum((result->>'members')::int) FROM presence.on_all_nodes('SELECT * FROM presence.stats')"), '13', 'members of all nodes');
+is(on($workers[1], "SELECT count(DISTINCT nodeport) FROM presence.on_all_nodes('SELECT 1')"), '3', 'from a worker');
 is(sqlstate($coordinator, 'postgres', "SELECT * FROM presence.on_all_nodes('SELECT 1/0')"), '38000', 'an error of a node');
 is(sqlstate($coordinator, 'postgres', 'SELECT * FROM presence.on_all_nodes(NULL)'), '22004', 'NULL');
 is(sql("SELECT sum((result->>'forget_user')::int) FROM presence.on_all_nodes('SELECT presence.forget_user(''fay'')')"), '1', 'a user is forgotten');
@@ -166,13 +167,15 @@ is(sql("SELECT sum((result->>'forget_user')::int) FROM presence.on_all_nodes('SE
 # A move: the room's members go from the old node, and are joined again on the new one
 #
 my $listener = listener($workers[0], 'postgres');
+my $open = session($workers[0], 'postgres');
+is($open->query("SELECT presence.touch_room('ann', '$mine', 'tab')"), 't', 'a session that knows where rooms are');
 my $handle = on($workers[0], "SELECT id FROM presence.connections WHERE user_id = 'ann'");
 my $server = sub { my ($node) = @_; return sprintf "'%s', %d", $node->host, $node->port };
 my $shard = sql("SELECT get_shard_id_for_distribution_column('presence.room_shard', '$mine')");
 on($workers[0], "SELECT presence.touch(ARRAY[$handle])");
 sql("SELECT citus_move_shard_placement($shard, ${\ $server->($workers[0]) }, ${\ $server->($workers[1]) }, 'block_writes')");
 is(sql("SELECT nodeport FROM presence.room_node('$mine')"), $workers[1]->port, 'the room is on the other node');
-is(sqlstate($workers[0], 'postgres', "SELECT (presence.join_room('ann', '$mine')).id"), '55000', 'the old one refuses it');
+is($open->refused("SELECT (presence.join_room('ann', '$mine')).id"), "room \"$mine\" is on another node", 'the old one refuses it, also to that session');
 is($app->query("SELECT presence.touch_room('ann', '$mine', 'tab')"), 'f', 'its tabs are told to join again');
 is($app->query("SELECT id >> 48, added FROM presence.join_room('ann', '$mine', 'tab')"), '2|t', 'and do so on the new node');
 on($workers[0], 'SELECT presence.sweep()');
@@ -190,7 +193,7 @@ is(sql("SELECT sum((result->>'forget_book')::int) > 9 FROM presence.on_all_nodes
 is($app->query("SELECT added FROM presence.join_room('ida', '$mine', 'tab', ttl => '1 h')"), 't', 'one with a long lease');
 sql("SELECT citus_move_shard_placement($shard, ${\ $server->($workers[1]) }, ${\ $server->($workers[0]) }, 'block_writes')");
 is($app->query("SELECT added FROM presence.join_room('ida', '$mine', 'tab')"), 't', 'is joined on the new node');
-wait_for_closed($workers[1], 'postgres', $mine, 1);
+quick(15, 'the old one ends it', sub { wait_for_closed($workers[1], 'postgres', $mine, 1) });
 is(sql("SELECT count(*) FROM presence.on_all_nodes('SELECT * FROM presence.online') WHERE result->>'user_id' = 'ida'"), '1', 'and open there alone');
 
 #
@@ -208,7 +211,7 @@ is($later->query("SELECT id >> 48, added FROM presence.join_room('jo', '$theirs'
 #
 # The undo, once more, and the end
 #
-$_->quit for $app, $later, $listener;
+$_->quit for $app, $later, $listener, $open;
 sql("CREATE TABLE comment (book_id text); SELECT create_distributed_table('comment', 'book_id', colocate_with => 'presence.room_shard')");
 is(sqlstate($coordinator, 'postgres', 'SELECT presence.unshard_from_citus()'), '2BP01', 'refused: a table is beside the rooms');
 sql("SELECT undistribute_table('comment')");
