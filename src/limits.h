@@ -53,7 +53,7 @@ extern ArrayType *arg_handles(FunctionCallInfo fcinfo, int argno, const char *na
 
 /*
  * The same checks for a value that is at hand. A book_id is refused as well if its room is on
- * another node (55000, shards.h); whose past is asked for only while presence.moved_rooms is off.
+ * another node (PR001, shards.h); whose past is asked for only while presence.moved_rooms is off.
  */
 extern void check_user_id(text *user_id);
 extern void check_book_id(text *book_id);

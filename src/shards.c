@@ -196,7 +196,7 @@ shards_require_here(text *book_id)
 		return;
 	ereport(
 		ERROR,
-		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		(errcode(ERRCODE_ROOM_ON_ANOTHER_NODE),
 		 errmsg("room \"%s\" is on another node", text_to_cstring(book_id)),
 		 shard->host ? errdetail("It is on %s:%d.", shard->host, shard->port) : 0,
 		 errhint("Citus sends a call there if it is all of the statement, as in SELECT * FROM "

@@ -12,7 +12,11 @@
 /* True as well where nothing is spread. */
 extern bool shards_is_here(text *book_id);
 
-/* Raises 55000 for a room of another node. */
+/*
+ * Raises PR001 for a room of another node. No state of the server's: one room that is elsewhere
+ * must not be taken for a database that takes nothing.
+ */
+#define ERRCODE_ROOM_ON_ANOTHER_NODE MAKE_SQLSTATE('P', 'R', '0', '0', '1')
 extern void shards_require_here(text *book_id);
 
 /* Whether rooms are spread over nodes. */

@@ -9,7 +9,7 @@ BEGIN
 	RETURN 'done';
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, CASE WHEN SQLSTATE <> '55000' THEN nullif(hint, '') END);
+	RETURN concat_ws(' | ', SQLSTATE, SQLERRM, CASE WHEN SQLSTATE <> 'PR001' THEN nullif(hint, '') END);
 END
 $$;
 SELECT pg_temp.try('SELECT presence.shard_with_citus()');

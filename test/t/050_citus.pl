@@ -132,19 +132,24 @@ my %refused = (
 	'join_rooms' => "SELECT added FROM presence.join_rooms('{eve}', '{$mine}', NULL, NULL)",
 );
 sql("CREATE TABLE shelf (b text); INSERT INTO shelf VALUES ('$mine')");
-is(sqlstate($coordinator, 'postgres', $refused{$_}), '55000', "refused: $_") for sort keys %refused;
+is(sqlstate($coordinator, 'postgres', $refused{$_}), 'PR001', "refused: $_") for sort keys %refused;
 like(complaint($coordinator, $refused{'a CTE'}),
 	qr/room "$mine" is on another node\nDETAIL:  It is on .*:${\ $workers[0]->port }\.\nHINT:  Citus sends a call there/, 'and says why');
-is(sqlstate($workers[1], 'postgres', $refused{join_rooms}), '55000', 'refused: join_rooms on another worker');
+is(sqlstate($workers[1], 'postgres', $refused{join_rooms}), 'PR001', 'refused: join_rooms on another worker');
 is(on($workers[0], "SELECT count(*) FROM presence.join_rooms('{fay,gus}', '{$mine,$mine}', NULL, NULL)"), '2', 'join_rooms on the node itself');
 is(sql("SELECT count(*) FROM presence.room_presence WHERE left_at IS NULL"), '0', 'nothing was written on the coordinator');
 is($app->query("BEGIN; SELECT added FROM presence.join_room('hal', '$mine'); SAVEPOINT s"), 't', 'a session in a transaction');
 is($app->refused("SELECT (presence.join_room('hal', '$theirs')).id"), "room \"$theirs\" is on another node", 'is refused as well');
 $app->query('ROLLBACK');
+$app->query("BEGIN; SELECT added FROM presence.join_room('hal', '$mine'); SELECT added FROM presence.join_room('hal', '$theirs')");
+isnt($app->refused('COMMIT'), '', 'a transaction that changes rooms of two nodes is refused');
+$app->query('ROLLBACK');
+is(sql("SELECT count(*) FROM presence.on_all_nodes('SELECT * FROM presence.user_rooms(''hal'')')"), '0', 'and does nothing');
+is(on($_, 'SELECT count(*) FROM pg_prepared_xacts'), '0', 'and leaves nothing') for @workers;
 
 # A signature needs nothing of the room if it is told all
 sql("INSERT INTO presence.pusher_app VALUES ('1', 'key', 'secret')");
-is(sqlstate($coordinator, 'postgres', "SELECT presence.pusher_authorize_channel('ann', '1.1', 'presence-room-$mine', '{}')"), '55000',
+is(sqlstate($coordinator, 'postgres', "SELECT presence.pusher_authorize_channel('ann', '1.1', 'presence-room-$mine', '{}')"), 'PR001',
 	'refused: pusher_authorize_channel, which would count the members');
 like(sql("SET presence.pusher_max_members = 0; SELECT presence.pusher_authorize_channel('ann', '1.1', 'presence-room-$mine', '{}')"),
 	qr/"auth"/, 'it signs where there is no limit');
