@@ -6,7 +6,7 @@ use warnings;
 # SQL's own words that look like calls.
 my %syntax = map { $_ => 1 } qw(
   ALL AND ANY ARRAY AS AT BY CHECK COALESCE CONFLICT DISTINCT ERROR EXISTS FILTER FROM FUNCTION GREATEST GROUP IN
-  LATERAL RETURNS BRIN
+  LATERAL RETURNS BRIN IF
   INDEX INSERT INTO JOIN KEY LEAST MATERIALIZED NOT NULL ON OPERATOR OVER REPLACE ROW SELECT SET TABLE UNIQUE USING
   VALUES WHERE WITH connection room_presence pusher_app event_secret channel_cache brin pusher_webhook webhook_event webhook_channel FILTER
 );
@@ -29,7 +29,7 @@ sub check
 	$text =~ s/'(?:[^']|'')*'/''/g;
 	$text =~ s/OPERATOR\(pg_catalog\.[^)]*\)/ /g;
 	$text =~ s/\bAS \w+\s*\(/AS (/g; # an alias with columns
-	complain($file, "operator $1", $sql) if $text =~ /\s([-+*\/<>=~|]+|<>|!=)\s/ && $1 ne '=' && $1 ne '*';
+	complain($file, "operator $1", $sql) if $text =~ /\s([-+*\/<>=~|]+|<>|!=)\s/ && $1 !~ /^(?:=|\*|=>)$/;
 	while ($text =~ /(\S*)\s=\s/g)
 	{
 		# SET x = and plpgsql's := are no operators; a comparison has a dot or a parameter

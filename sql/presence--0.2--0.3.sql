@@ -293,6 +293,198 @@ CREATE FUNCTION presence.memory(OUT memory_used bigint, OUT memory_limit bigint)
 LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_memory';
 
 --
+-- Many machines, with Citus: tables are local on each node, and a call goes to the node of its
+-- room. What is below is read when it is called: Citus need not be there before.
+--
+
+-- Always empty. How Citus distributes it says on which node each room is. The collation is that of
+-- an application's tables, which can be colocated with it.
+CREATE TABLE presence.room_shard (
+	book_id text NOT NULL
+);
+
+CREATE FUNCTION presence.room_node(book_id text, OUT nodename text, OUT nodeport integer)
+LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_room_node';
+
+CREATE FUNCTION presence.is_sharded() RETURNS boolean
+LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_is_sharded';
+
+-- For on_all_nodes: what a node answers.
+CREATE FUNCTION presence.query_as_json(query text) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET presence.moved_rooms TO on AS $$
+DECLARE
+	answer jsonb;
+BEGIN
+	EXECUTE pg_catalog.format(
+		'SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(q)), ''[]'') FROM (%s) AS q', query)
+	INTO answer;
+	RETURN answer;
+END
+$$;
+
+CREATE FUNCTION presence.on_all_nodes(query text)
+RETURNS TABLE (nodename text, nodeport integer, result jsonb)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 100 AS $$
+DECLARE
+	node record;
+BEGIN
+	IF query IS NULL THEN
+		RAISE 'query must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF NOT presence.is_sharded() THEN
+		RETURN QUERY SELECT NULL::text, NULL::integer, e.value
+			FROM pg_catalog.jsonb_array_elements(presence.query_as_json(query)) AS e;
+		RETURN;
+	END IF;
+	FOR node IN
+		SELECT n.nodename, n.nodeport, a.success, a.result
+		FROM pg_catalog.run_command_on_all_nodes(
+				pg_catalog.format('SELECT presence.query_as_json(%L)', query)) AS a
+			LEFT JOIN pg_catalog.pg_dist_node AS n ON n.nodeid OPERATOR(pg_catalog.=) a.nodeid
+	LOOP
+		IF NOT node.success THEN
+			RAISE '%', node.result USING ERRCODE = 'external_routine_exception',
+				DETAIL = pg_catalog.format('The node is %s:%s.', node.nodename, node.nodeport);
+		END IF;
+		RETURN QUERY SELECT node.nodename, node.nodeport, e.value
+			FROM pg_catalog.jsonb_array_elements(node.result::jsonb) AS e;
+	END LOOP;
+END
+$$;
+
+-- Raises what is in the way of a command about the whole cluster.
+CREATE FUNCTION presence.check_citus() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
+DECLARE
+	version text;
+BEGIN
+	SELECT e.extversion INTO version FROM pg_catalog.pg_extension AS e
+	WHERE e.extname OPERATOR(pg_catalog.=) 'citus';
+	IF version IS NULL THEN
+		RAISE 'extension "citus" is not installed' USING ERRCODE = 'undefined_object',
+			HINT = 'Preload it on each node, CREATE EXTENSION citus, and add the nodes: docs/scaling.md.';
+	END IF;
+	IF pg_catalog.split_part(version, '.', 1)::integer OPERATOR(pg_catalog.<) 12 THEN
+		RAISE 'Citus % is too old', version USING ERRCODE = 'feature_not_supported',
+			HINT = 'Citus 12 and newer send function calls on as presence needs it.';
+	END IF;
+	IF (SELECT l.groupid FROM pg_catalog.pg_dist_local_group AS l) OPERATOR(pg_catalog.<>) 0 THEN
+		RAISE 'this is a worker of the cluster' USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Call it on the coordinator.';
+	END IF;
+	IF NOT EXISTS (
+		SELECT FROM pg_catalog.pg_dist_node AS n WHERE n.groupid OPERATOR(pg_catalog.=) 0)
+	THEN
+		RAISE 'the workers do not know the coordinator'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'SELECT citus_set_coordinator_host(...) tells them its name; then call this again.';
+	END IF;
+END
+$$;
+
+-- What each worker is told, as statements of PL/pgSQL: that there is presence, which numbers it gives, who may do what. The
+-- number of a stay begins with that of the node's group, so that no two nodes give the same.
+CREATE FUNCTION presence.worker_commands() RETURNS SETOF text
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
+BEGIN
+	RETURN NEXT 'SET LOCAL citus.enable_ddl_propagation = off';
+	RETURN QUERY SELECT pg_catalog.format(
+			'CREATE EXTENSION IF NOT EXISTS presence VERSION %L', e.extversion)
+		FROM pg_catalog.pg_extension AS e
+		WHERE e.extname OPERATOR(pg_catalog.=) 'presence';
+	RETURN QUERY SELECT pg_catalog.format('GRANT %s ON %s TO %I', a.privilege_type, o.object, r.rolname)
+		FROM (
+			SELECT 'SCHEMA presence' AS object, n.nspacl AS acl, n.nspowner AS owner
+			FROM pg_catalog.pg_namespace AS n
+			WHERE n.nspname OPERATOR(pg_catalog.=) 'presence'
+			UNION ALL
+			SELECT pg_catalog.format('FUNCTION presence.%I(%s)', p.proname,
+				pg_catalog.pg_get_function_identity_arguments(p.oid)), p.proacl, p.proowner
+			FROM pg_catalog.pg_proc AS p
+			WHERE p.pronamespace OPERATOR(pg_catalog.=) 'presence'::pg_catalog.regnamespace
+			UNION ALL
+			SELECT pg_catalog.format('TABLE presence.%I', c.relname), c.relacl, c.relowner
+			FROM pg_catalog.pg_class AS c
+			WHERE c.relnamespace OPERATOR(pg_catalog.=) 'presence'::pg_catalog.regnamespace
+				AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'v']::"char"[])
+		) AS o
+			CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a
+			JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
+		WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner;
+	RETURN NEXT
+		'PERFORM pg_catalog.setval(s.oid::pg_catalog.regclass, (g.groupid::bigint << 48) + 1, false)'
+		' FROM pg_catalog.pg_class AS s, pg_catalog.pg_dist_local_group AS g'
+		' WHERE s.relnamespace = ''presence''::pg_catalog.regnamespace AND s.relkind = ''S'''
+		' AND COALESCE(pg_catalog.pg_sequence_last_value(s.oid), 0) >> 48 <> g.groupid';
+END
+$$;
+
+-- The functions that are about one room. liveness() is not: it tells of a row of this node.
+CREATE FUNCTION presence.room_functions() RETURNS SETOF regprocedure
+LANGUAGE sql STABLE PARALLEL RESTRICTED AS $$
+	SELECT p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc AS p
+	WHERE p.pronamespace OPERATOR(pg_catalog.=) 'presence'::pg_catalog.regnamespace
+		AND 'book_id' OPERATOR(pg_catalog.=) ANY (p.proargnames[1:p.pronargs])
+		AND p.proname OPERATOR(pg_catalog.<>) ALL (ARRAY['liveness', 'room_node']::pg_catalog.name[])
+$$;
+
+CREATE FUNCTION presence.shard_with_citus(shard_count integer DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+DECLARE
+	commands text;
+	node record;
+BEGIN
+	PERFORM presence.check_citus();
+	-- of several statements Citus waits for the first one only
+	SELECT pg_catalog.format('DO %L', pg_catalog.concat('BEGIN ', pg_catalog.string_agg(c, '; '), '; END'))
+	INTO commands FROM presence.worker_commands() AS c;
+	FOR node IN SELECT w.* FROM pg_catalog.run_command_on_workers(commands) AS w LOOP
+		IF NOT node.success THEN
+			RAISE '%', node.result USING ERRCODE = 'external_routine_exception',
+				DETAIL = pg_catalog.format('The node is %s:%s.', node.nodename, node.nodeport),
+				HINT = 'Each node needs the library of presence, and the roles that may call it.';
+		END IF;
+	END LOOP;
+	IF NOT presence.is_sharded() THEN
+		PERFORM pg_catalog.create_distributed_table('presence.room_shard', 'book_id',
+			colocate_with => 'none', shard_count => shard_count);
+	END IF;
+	PERFORM pg_catalog.create_distributed_function(f, 'book_id',
+			colocate_with => 'presence.room_shard', force_delegation => true)
+		FROM presence.room_functions() AS f;
+END
+$$;
+
+-- What Citus does with a distributed table that is dropped, but the drop: undistribute_table() makes
+-- another table in its place, which can't be where an extension owns it. Without a table beside which
+-- they are, Citus leaves the functions where they are called.
+CREATE FUNCTION presence.unshard_from_citus() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
+DECLARE
+	room_shard CONSTANT regclass := 'presence.room_shard';
+BEGIN
+	PERFORM presence.check_citus();
+	IF NOT presence.is_sharded() THEN
+		RETURN;
+	END IF;
+	IF EXISTS (
+		SELECT FROM pg_catalog.pg_dist_partition AS o
+			JOIN pg_catalog.pg_dist_partition AS r ON r.colocationid OPERATOR(pg_catalog.=) o.colocationid
+		WHERE r.logicalrelid OPERATOR(pg_catalog.=) room_shard
+			AND o.logicalrelid OPERATOR(pg_catalog.<>) room_shard)
+	THEN
+		RAISE 'other tables are colocated with presence.room_shard'
+			USING ERRCODE = 'dependent_objects_still_exist',
+				HINT = 'undistribute_table() them first.';
+	END IF;
+	PERFORM pg_catalog.master_remove_distributed_table_metadata_from_workers(
+		room_shard, 'presence', 'room_shard');
+	PERFORM pg_catalog.citus_drop_all_shards(room_shard, 'presence', 'room_shard');
+	PERFORM pg_catalog.master_remove_partition_metadata(room_shard, 'presence', 'room_shard');
+END
+$$;
+
+--
 -- Views: one pass
 --
 
@@ -360,7 +552,13 @@ BEGIN
 		'FUNCTION presence.peak_members_by_day(text, timestamptz, timestamptz, text)',
 		'FUNCTION presence.average_stay(text, timestamptz, timestamptz)',
 		'FUNCTION presence.connection_list()', 'FUNCTION presence.liveness_list()',
-		'FUNCTION presence.memory()', 'FUNCTION presence.pusher_app_changed()']
+		'FUNCTION presence.memory()', 'FUNCTION presence.pusher_app_changed()',
+		'TABLE presence.room_shard', 'FUNCTION presence.room_node(text)',
+		'FUNCTION presence.on_all_nodes(text)', 'FUNCTION presence.query_as_json(text)',
+		'FUNCTION presence.is_sharded()',
+		'FUNCTION presence.check_citus()', 'FUNCTION presence.worker_commands()',
+		'FUNCTION presence.shard_with_citus(integer)', 'FUNCTION presence.unshard_from_citus()',
+		'FUNCTION presence.room_functions()']
 	LOOP
 		EXECUTE pg_catalog.format('ALTER %s OWNER TO %s', object, owner);
 	END LOOP;
@@ -391,7 +589,11 @@ REVOKE ALL ON FUNCTION presence.join_room(text, text, text, jsonb, boolean, inte
 	presence.webhook_done(bigint, bigint[]),
 	presence.webhook_tidy(interval, integer),
 	presence.pusher_webhook_check(),
-	presence.pusher_webhook_changed() FROM PUBLIC;
+	presence.pusher_webhook_changed(),
+	presence.room_node(text), presence.on_all_nodes(text), presence.is_sharded(),
+	presence.query_as_json(text),
+	presence.check_citus(), presence.worker_commands(), presence.room_functions(),
+	presence.shard_with_citus(integer), presence.unshard_from_citus() FROM PUBLIC;
 
 -- A GRANT in this script would count as the extension's own, and pg_dump would leave it out.
 CREATE FUNCTION presence.grant_for_good(statement text) RETURNS void
@@ -429,6 +631,10 @@ BEGIN
 				('user_rooms', 'FUNCTION presence.busiest_hours'),
 				('user_rooms', 'FUNCTION presence.peak_members_by_day'),
 				('user_rooms', 'FUNCTION presence.average_stay'),
+				('user_rooms', 'FUNCTION presence.room_node'),
+				('user_rooms', 'FUNCTION presence.on_all_nodes'),
+				('user_rooms', 'FUNCTION presence.is_sharded'),
+				('user_rooms', 'FUNCTION presence.query_as_json'),
 				('liveness', 'FUNCTION presence.liveness_list'),
 				('statistics', 'FUNCTION presence.memory'),
 				('statistics', 'FUNCTION presence.connection_list'),
@@ -659,6 +865,33 @@ COMMENT ON FUNCTION presence.average_stay(text, timestamptz, timestamptz) IS
 'Of the stays in a room that ended in [since, until): their number, that of
 their users, how long they were on average and in the middle (NULL if there
 are none). Errors: 22004, 22023.';
+COMMENT ON TABLE presence.room_shard IS
+'Empty. On a cluster of Citus its distribution says on which node each room is; tables
+of the application may be colocated with it.';
+COMMENT ON COLUMN presence.room_shard.book_id IS 'what rooms are spread by';
+COMMENT ON FUNCTION presence.shard_with_citus(integer) IS
+'On the coordinator of a cluster of Citus: spreads rooms over its nodes. Calls of
+functions with a book_id go to the node of the room. Call it again when a node was
+added or a privilege granted. shard_count NULL: citus.shard_count. Errors: 42704 (no
+Citus), 0A000 (older than 12), 55000 (a worker, or the workers do not know the
+coordinator), 38000 (what a node said).';
+COMMENT ON FUNCTION presence.unshard_from_citus() IS
+'Undoes shard_with_citus(): all calls run where they are made. Rows stay where they
+are. Errors: as shard_with_citus, and 2BP01 (tables are colocated with
+presence.room_shard).';
+COMMENT ON FUNCTION presence.room_node(text) IS
+'The node of a room, by the name that Citus has for it; NULL where rooms are not
+spread over nodes.';
+COMMENT ON FUNCTION presence.on_all_nodes(text) IS
+'Runs a query on each node of the cluster, with the caller''s privileges, each in a
+transaction of its own. Returns all rows, as JSON, with the node; without a cluster
+those from here, NULL for the node. Errors: 22004, 38000 (what a node said).';
+COMMENT ON FUNCTION presence.query_as_json(text) IS 'For on_all_nodes: the rows of a query.';
+COMMENT ON FUNCTION presence.is_sharded() IS 'Whether rooms are spread over nodes.';
+COMMENT ON FUNCTION presence.check_citus() IS 'For shard_with_citus: raises what is in its way.';
+COMMENT ON FUNCTION presence.worker_commands() IS 'For shard_with_citus: what each worker is told.';
+COMMENT ON FUNCTION presence.room_functions() IS
+'For shard_with_citus: the functions that are about one room.';
 COMMENT ON FUNCTION presence.connection_list() IS 'What presence.connections shows.';
 COMMENT ON FUNCTION presence.liveness_list() IS
 'What presence.online shows of the connections of presences: their number, the

@@ -79,7 +79,7 @@ static Statement last_stays = {
 Datum
 presence_members_at(PG_FUNCTION_ARGS)
 {
-	Datum values[] = {PointerGetDatum(arg_book_id(fcinfo, 0)),
+	Datum values[] = {PointerGetDatum(arg_past_book_id(fcinfo, 0)),
 					  TimestampTzGetDatum(arg_timestamptz(fcinfo, 1, "at"))};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Store store;
@@ -98,7 +98,7 @@ presence_members_at(PG_FUNCTION_ARGS)
 Datum
 presence_peak_members(PG_FUNCTION_ARGS)
 {
-	text *book_id = arg_book_id(fcinfo, 0);
+	text *book_id = arg_past_book_id(fcinfo, 0);
 	TimestampTz since = arg_timestamptz(fcinfo, 1, "since");
 	TimestampTz until = arg_timestamptz(fcinfo, 2, "until");
 	Datum values[] = {PointerGetDatum(book_id), TimestampTzGetDatum(since),
@@ -128,7 +128,7 @@ Datum
 presence_time_in_room(PG_FUNCTION_ARGS)
 {
 	text *user_id = arg_user_id(fcinfo, 0);
-	text *book_id = arg_book_id(fcinfo, 1);
+	text *book_id = arg_past_book_id(fcinfo, 1);
 	TimestampTz since = arg_timestamptz(fcinfo, 2, "since");
 	TimestampTz until = arg_timestamptz(fcinfo, 3, "until");
 	Datum values[] = {PointerGetDatum(user_id), PointerGetDatum(book_id),

@@ -18,6 +18,7 @@
 
 #include "json.h"
 #include "settings.h"
+#include "shards.h"
 
 #define MAX_CHANNEL_NAME_CHARS 164
 #define MAX_ROOM_PREFIX_CHARS  64
@@ -95,6 +96,16 @@ check_book_id(text *book_id)
 {
 	check_length(book_id, "book_id", 1, MAX_BOOK_ID_CHARS);
 	check_channel_chars(book_id, "book_id");
+	shards_require_here(book_id);
+}
+
+void
+check_past_book_id(text *book_id)
+{
+	check_length(book_id, "book_id", 1, MAX_BOOK_ID_CHARS);
+	check_channel_chars(book_id, "book_id");
+	if (!presence_moved_rooms)
+		shards_require_here(book_id);
 }
 
 void
@@ -199,6 +210,15 @@ arg_book_id(FunctionCallInfo fcinfo, int argno)
 	text *book_id = arg_text(fcinfo, argno, "book_id");
 
 	check_book_id(book_id);
+	return book_id;
+}
+
+text *
+arg_past_book_id(FunctionCallInfo fcinfo, int argno)
+{
+	text *book_id = arg_text(fcinfo, argno, "book_id");
+
+	check_past_book_id(book_id);
 	return book_id;
 }
 

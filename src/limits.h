@@ -30,6 +30,7 @@
 extern text *arg_text(FunctionCallInfo fcinfo, int argno, const char *name);
 extern text *arg_user_id(FunctionCallInfo fcinfo, int argno);
 extern text *arg_book_id(FunctionCallInfo fcinfo, int argno);
+extern text *arg_past_book_id(FunctionCallInfo fcinfo, int argno);
 extern text *arg_connection_id(FunctionCallInfo fcinfo, int argno);
 extern MemberKey arg_member(FunctionCallInfo fcinfo); /* user_id and book_id, the first two */
 extern Jsonb *arg_user_info(FunctionCallInfo fcinfo, int argno); /* NULL allowed */
@@ -50,9 +51,13 @@ extern Datum arg_array(FunctionCallInfo fcinfo, int argno, const char *name, int
 /* A bigint[] of handles without NULLs, as the array it is. */
 extern ArrayType *arg_handles(FunctionCallInfo fcinfo, int argno, const char *name);
 
-/* The same checks for a value that is at hand. */
+/*
+ * The same checks for a value that is at hand. A book_id is refused as well if its room is on
+ * another node (PR001, shards.h); whose past is asked for only while presence.moved_rooms is off.
+ */
 extern void check_user_id(text *user_id);
 extern void check_book_id(text *book_id);
+extern void check_past_book_id(text *book_id);
 extern void check_connection_id(text *connection_id);
 extern void check_user_info(Jsonb *user_info);
 extern void check_socket_id(text *socket_id);

@@ -5,7 +5,7 @@
 #ifndef PRESENCE_MEMBER_KEY_H
 #define PRESENCE_MEMBER_KEY_H
 
-#include "postgres.h"
+#include "compat.h"
 
 typedef struct MemberKey
 {

@@ -22,6 +22,7 @@
 #include "member_state.h"
 #include "presences_write.h"
 #include "settings.h"
+#include "shards.h"
 #include "store.h"
 
 static int
@@ -295,16 +296,47 @@ members_expire(MemberKey *members, int n, Moment moment)
 	return closed.n;
 }
 
+/* Those whose rooms are on another node. Whoever is busy comes with the next round. */
+static void
+end_moved(const Presences *presences)
+{
+	Moment moment = moment_now();
+	Ending *endings = palloc(sizeof(Ending) * Max(presences->n, 1));
+	int n = 0;
+	Presences closed;
+
+	for (int i = 0; i < presences->n; i++)
+	{
+		MemberKey member = presences->list[i].member;
+
+		if (shards_is_here(member.book_id) || connections_lock(member, NULL, false) == LOCK_BUSY)
+			continue;
+		(void) connections_close(member, NULL, moment);
+		endings[n++] = (Ending){.member = member,
+								.left_at = moment.at,
+								.last_active_at = moment.at,
+								.reason = "timeout"};
+	}
+	if (n == 0)
+		return;
+	closed = presences_close(endings, n, true);
+	(void) tell_removed(&closed);
+}
+
 bool
 members_adopt(MemberKey *after, int limit, int64 lease)
 {
 	Presences presences = presences_after(*after, limit);
 
+	if (shards_there())
+		end_moved(&presences);
 	for (int i = 0; i < presences.n; i++)
 	{
 		MemberKey member = presences.list[i].member;
 		Presence presence;
 
+		if (!shards_is_here(member.book_id))
+			continue;
 		if (connections_of(member, moment_now()).total == 0 &&
 			connections_lock(member, NULL, false) != LOCK_BUSY &&
 			connections_of(member, moment_now()).total == 0 && presence_find(member, &presence))

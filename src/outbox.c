@@ -56,7 +56,7 @@ static Oid known_webhooks; /* the relations that this is known of */
 static Oid known_apps;
 
 static void
-forget_wanted(Datum arg pg_attribute_unused(), Oid relid)
+forget_wanted(Oid relid)
 {
 	if (!OidIsValid(relid) || relid == known_webhooks || relid == known_apps)
 		wanted = WANTED_UNKNOWN;
@@ -65,7 +65,7 @@ forget_wanted(Datum arg pg_attribute_unused(), Oid relid)
 void
 outbox_init(void)
 {
-	CacheRegisterRelcacheCallback(forget_wanted, (Datum) 0);
+	store_watch_relations(forget_wanted);
 }
 
 static bool

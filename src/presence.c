@@ -4,12 +4,12 @@
  *
  * How the files lean on each other, from the top. The SQL functions (rooms, views, history,
  * pusher, request, webhook, channels, outbox_take, upkeep, access, stats) check their arguments
- * with limits. A join or a leave is member's and members', which tell outbox (webhooks) too. They
- * stand on presences (the table), connections (what holds a presence open, in memory or in a
- * table) and events (what this transaction will tell), and these on queue, notify, memory, store
- * and shared. launcher and worker run by themselves, drive publisher, expiry and upkeep, and
- * nobody calls them; hooks keeps them out of the way. signature and json know none of the others.
- * scripts/check-layers holds this true.
+ * with limits, which lets no room pass that is another node's, by shards. A join or a leave is
+ * member's and members', which tell outbox (webhooks) too. They stand on presences (the table),
+ * connections (what holds a presence open, in memory or in a table) and events (what this
+ * transaction will tell), and these on queue, notify, memory, store and shared. launcher and worker
+ * run by themselves, drive publisher, expiry and upkeep, and nobody calls them; hooks keeps them
+ * out of the way. signature and json know none of the others. scripts/check-layers holds this true.
  *
  * Without shared_preload_libraries the library is loaded with the first call of a
  * function, and all works but the worker: somebody must call presence.sweep().
@@ -25,6 +25,7 @@
 #include "outbox.h"
 #include "row_writer.h"
 #include "settings.h"
+#include "shards.h"
 #include "shared.h"
 #include "store.h"
 #include "worker.h"
@@ -40,6 +41,7 @@ _PG_init(void)
 	events_init();
 	connections_init();
 	store_init();
+	shards_init();
 	outbox_init();
 	row_writer_init();
 	if (process_shared_preload_libraries_in_progress)

@@ -17,6 +17,7 @@
 #include "member_state.h"
 #include "pusher.h"
 #include "settings.h"
+#include "shards.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(presence_pusher_auth_signature);
@@ -135,15 +136,19 @@ is_watch_channel(const PusherApp *app, Bytes channel)
 /*
  * A room may be subscribed to by anyone the app asks for, up to Pusher's
  * limit, which does not count against who is in already: a second tab is no new member.
- * Returns the user_info of the open presence, if there is one.
+ * Returns the user_info of the open presence, if there is one. Who is told it, and has no limit,
+ * needs nothing of the room, wherever that is.
  */
 static Jsonb *
-admit_to_room(MemberKey member)
+admit_to_room(MemberKey member, bool has_user_info)
 {
 	Presence presence;
 	Liveness liveness;
 	int members;
 
+	if (has_user_info && presence_pusher_max_members == 0)
+		return NULL;
+	shards_require_here(member.book_id);
 	if (presence_find_for_caller(member, &presence))
 	{
 		liveness = member_liveness(&presence);
@@ -237,7 +242,7 @@ authorize(const PusherApp *app, text *user_id, text *channel_name, Jsonb *user_i
 
 	if (pusher_room_of_channel(app, channel, &book_id))
 	{
-		Jsonb *joined_info = admit_to_room((MemberKey){user_id, book_id});
+		Jsonb *joined_info = admit_to_room((MemberKey){user_id, book_id}, user_info != NULL);
 
 		append_user(channel_data, "user_id", user_id, user_info ? user_info : joined_info);
 	}

@@ -125,7 +125,7 @@ room_and_range(FunctionCallInfo fcinfo, Datum *values)
 	TimestampTz since;
 	TimestampTz until;
 
-	values[0] = PointerGetDatum(arg_book_id(fcinfo, 0));
+	values[0] = PointerGetDatum(arg_past_book_id(fcinfo, 0));
 	arg_range(fcinfo, 1, &since, &until);
 	values[1] = TimestampTzGetDatum(since);
 	values[2] = TimestampTzGetDatum(until);
@@ -162,7 +162,7 @@ presence_peak_members_by_day(PG_FUNCTION_ARGS)
 Datum
 presence_average_stay(PG_FUNCTION_ARGS)
 {
-	Datum values[] = {PointerGetDatum(arg_book_id(fcinfo, 0)),
+	Datum values[] = {PointerGetDatum(arg_past_book_id(fcinfo, 0)),
 					  TimestampTzGetDatum(arg_timestamptz(fcinfo, 1, "since")),
 					  TimestampTzGetDatum(arg_timestamptz(fcinfo, 2, "until"))};
 

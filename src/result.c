@@ -2,7 +2,7 @@
  * result.c
  *	  The row type of a function's result.
  *
- * Called by rooms.c, poll.c and outbox_take.c.
+ * Called by rooms.c, poll.c, outbox_take.c and shards.c.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@ result_type(FunctionCallInfo fcinfo)
 	{
 		Oid function;
 		TupleDesc tupdesc;
-	} known[4]; /* as many functions return a row */
+	} known[5]; /* as many functions return a row */
 	static int next = 0;
 	Oid function = fcinfo->flinfo->fn_oid;
 	MemoryContext old;

@@ -35,6 +35,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "store.h"
 
 /* The table that was written last. */
 static struct
@@ -52,7 +53,7 @@ static struct
 
 /* An index by itself too: that it is to be written from now on is no change of the table. */
 static void
-forget_relation(Datum arg pg_attribute_unused(), Oid relid)
+forget_relation(Oid relid)
 {
 	if (!OidIsValid(relid) || relid == known.relid || known.learning)
 		known.valid = false;
@@ -71,7 +72,7 @@ forget_functions(Datum arg pg_attribute_unused(), int cacheid pg_attribute_unuse
 void
 row_writer_init(void)
 {
-	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+	store_watch_relations(forget_relation);
 	CacheRegisterSyscacheCallback(PROCOID, forget_functions, (Datum) 0);
 }
 

@@ -26,6 +26,7 @@ int presence_purge_rate = 20000;
 int presence_event_queue_size = 4096;
 int presence_memory_limit = 65536;
 int presence_max_databases = 128;
+bool presence_moved_rooms = false;
 
 #define MAX_PREFIX_LEN 64
 
@@ -108,5 +109,10 @@ settings_define(void)
 							"The databases whose connections are in shared memory, at most.",
 							"Those that find no place are served as without preload.",
 							&presence_max_databases, 128, 1, 10000, at_start, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"presence.moved_rooms",
+		"Tells the past of rooms that are on another node of a cluster by now.",
+		"Set by presence.on_all_nodes(), whose answers are put together.", &presence_moved_rooms,
+		false, PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("presence");
 }

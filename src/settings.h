@@ -22,6 +22,7 @@ extern int presence_purge_rate;        /* rows a second */
 extern int presence_event_queue_size;  /* kB */
 extern int presence_memory_limit;      /* kB */
 extern int presence_max_databases;
+extern bool presence_moved_rooms;
 
 extern void settings_define(void);
 

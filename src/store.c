@@ -100,9 +100,23 @@ store_nextval(const char *name)
 	return nextval_internal(store_lock_relation(name, RowExclusiveLock), false);
 }
 
-static void
-forget_relation(Datum arg pg_attribute_unused(), Oid relid)
+/* Whom else a change of a relation is told. */
+static RelationChanged watchers[4];
+static int nwatchers = 0;
+
+void
+store_watch_relations(RelationChanged changed)
 {
+	if (nwatchers == lengthof(watchers))
+		elog(ERROR, "too many files watch relations");
+	watchers[nwatchers++] = changed;
+}
+
+static void
+relation_changed(Datum arg pg_attribute_unused(), Oid relid)
+{
+	for (int i = 0; i < nwatchers; i++)
+		watchers[i](relid);
 	for (size_t i = 0; i < lengthof(known); i++)
 		if (!OidIsValid(relid) || relid == known[i].relid)
 			known[i].relid = InvalidOid;
@@ -111,7 +125,7 @@ forget_relation(Datum arg pg_attribute_unused(), Oid relid)
 void
 store_init(void)
 {
-	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 }
 
 Oid

@@ -54,6 +54,14 @@ extern void store_close(Store *store);
 
 extern void store_init(void);
 
+/*
+ * To be called when a relation changes, relid, or any may have (invalid). Asked for when the
+ * library is loaded. The server has ten such callbacks for all libraries, of which Citus takes
+ * five: presence takes one.
+ */
+typedef void (*RelationChanged)(Oid relid);
+extern void store_watch_relations(RelationChanged changed);
+
 /* OID of a relation of presence, remembered until it changes; name: a literal. Raises 3F000, 42P01.
  */
 extern Oid store_relation(const char *name);

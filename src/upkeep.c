@@ -18,6 +18,7 @@
 #include "member.h"
 #include "members.h"
 #include "settings.h"
+#include "shards.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(presence_sweep);
@@ -29,7 +30,7 @@ PG_FUNCTION_INFO_V1(presence_on_delete_forget);
 #define SWEEP_BATCH 1000
 #define ADOPT_BATCH 1000
 
-/* Gives those without any connection a lease. */
+/* Gives those without any connection a lease, and ends those whose rooms are on another node. */
 static void
 adopt_all(void)
 {
@@ -112,7 +113,7 @@ forget_book(text *book_id)
 	int64 forgotten;
 	Store store;
 
-	check_book_id(book_id);
+	check_past_book_id(book_id);
 	store_open(&store, STORE_WRITE, "presence.forget_book()");
 	forgotten = members_forget_book(book_id);
 	store_close(&store);
@@ -168,6 +169,12 @@ presence_on_delete_forget(PG_FUNCTION_ARGS)
 						errdetail("They are 'user' or 'book', and the name of a column.")));
 
 	book = strcmp(args[0], "book") == 0;
+	if (!book && shards_there())
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("trigger \"%s\" forgets a user on this node only", trigger->tg_trigger->tgname),
+			 errhint("Drop it, and call presence.on_all_nodes() for presence.forget_user().")));
 	id = deleted_value(trigger, args[1]);
 	if (id == NULL)
 		return PointerGetDatum(NULL);

@@ -16,6 +16,7 @@
 #include "members.h"
 #include "settings.h"
 #include "pusher.h"
+#include "shards.h"
 #include "store.h"
 
 PG_FUNCTION_INFO_V1(presence_pusher_apply_webhook);
@@ -60,6 +61,7 @@ apply(const PusherApp *app, JsonbContainer *event)
 	if (!field(event, "name", &name) || !field(event, "channel", &channel) ||
 		!pusher_room_of_channel(app, channel, &book_id))
 		return 0;
+	shards_require_here(book_id);
 	if (equals(name, "channel_vacated"))
 		return members_empty_room(book_id);
 

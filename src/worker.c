@@ -43,6 +43,7 @@
 #include "memory.h"
 #include "notify.h"
 #include "settings.h"
+#include "shards.h"
 #include "publisher.h"
 #include "purge.h"
 #include "queue.h"
@@ -67,6 +68,9 @@ static bool leaving = false;
 
 /* Settings may have changed. */
 static bool reloaded = false;
+
+/* Rooms may have been moved to other nodes of a cluster, with members in them. */
+static bool moved = false;
 
 /* Until then no events are sent: what comes meanwhile goes together. Monotonic. */
 static int64 rests_until = 0;
@@ -225,6 +229,8 @@ extension_is_there(void)
 
 	transaction_begin("presence: looking after the extension");
 	there = check_extension();
+	if (there)
+		moved |= shards_changed();
 	if (IsTransactionState())
 		transaction_end();
 	return there;
@@ -336,6 +342,9 @@ heed_flags(void)
 	if (reloaded)
 		steps[EXPIRE].due = steps[PURGE].due = 0;
 	reloaded = false;
+	if (moved)
+		steps[ADOPT].due = 0;
+	moved = false;
 	if (pg_atomic_read_u32(&slot->look))
 	{
 		pg_atomic_write_u32(&slot->look, 0);

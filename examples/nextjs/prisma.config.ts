@@ -10,7 +10,8 @@ const tables = [
   'event_secret',
   'channel_cache',
   'gateway',
-  'gateway_channel'
+  'gateway_channel',
+  'room_shard'
 ]
 const webhooks = ['pusher_webhook', 'webhook_event', 'webhook_channel']
 
