@@ -13,7 +13,7 @@ REGRESS = $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))
 REGRESS_OPTS = --inputdir=test --load-extension=presence
 # The other ones write into the table of connections, which is empty on a server that preloads:
 # make test runs them on one that does not.
-ISOLATION = iso-close iso-drop iso-forget iso-join iso-skip
+ISOLATION = iso-close iso-drop iso-forget iso-join iso-skip iso-tab
 ISOLATION_OPTS = --inputdir=test --load-extension=presence
 
 # Warnings are errors; the server's headers are not ours (-isystem). WERROR= builds all the same.
@@ -42,7 +42,7 @@ ifneq ($(V),1)
 .SILENT:
 endif
 
-.PHONY: demo demo-sql test test-packages bench lint format deb dist help
+.PHONY: demo demo-sql test test-packages coverage mutations bench lint format deb dist help
 
 demo:
 	scripts/demo
@@ -52,6 +52,12 @@ demo-sql:
 
 test:
 	scripts/test
+
+coverage:
+	scripts/coverage
+
+mutations:
+	test/mutations
 
 test-packages:
 	test/packages
@@ -80,6 +86,8 @@ help:
 	echo 'make demo          the reading app with the gateway, on a private PostgreSQL'
 	echo 'make demo-sql      the same in psql: joins, tabs, leases, events'
 	echo 'make test          all tests, on private PostgreSQLs'
+	echo 'make coverage      which lines of src/ the tests run'
+	echo 'make mutations     whether the tests notice when a line that matters is broken'
 	echo 'make deb           Debian packages, in DEB_OUT (build/deb)'
 	echo 'make dist          the zip for PGXN, of the last commit, in DIST_OUT (build)'
 	echo 'make test-packages the packages in a fresh Debian: installed, used, upgraded, purged; and the others (as root)'

@@ -122,7 +122,7 @@ private_postgres() {
 	bindir=$dir$from
 	mkdir -p "$bindir"
 	cp "$from"/{postgres,initdb,pg_ctl,psql,pg_dump,pg_restore,pg_dumpall,createdb} "$bindir"
-	for name in pg_basebackup pg_isready pgbench pg_config pg_controldata pg_resetwal pg_upgrade pg_rewind pg_verifybackup; do
+	for name in pg_basebackup pg_isready pgbench pg_config pg_controldata pg_resetwal pg_upgrade pg_rewind pg_verifybackup vacuumdb; do
 		[ ! -e "$from/$name" ] || cp "$from/$name" "$bindir"
 	done
 	for from in "$("$PG_CONFIG" --sharedir)" "$("$PG_CONFIG" --sharedir)/extension" \

@@ -292,6 +292,10 @@ LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100 AS 'MODULE_PATHNAME', 'presence_l
 CREATE FUNCTION presence.memory(OUT memory_used bigint, OUT memory_limit bigint)
 LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_memory';
 
+CREATE FUNCTION presence.check()
+RETURNS TABLE (severity text, name text, detail text, hint text)
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1 AS 'MODULE_PATHNAME', 'presence_check';
+
 --
 -- Many machines, with Citus: tables are local on each node, and a call goes to the node of its
 -- room. What is below is read when it is called: Citus need not be there before.
@@ -552,7 +556,8 @@ BEGIN
 		'FUNCTION presence.peak_members_by_day(text, timestamptz, timestamptz, text)',
 		'FUNCTION presence.average_stay(text, timestamptz, timestamptz)',
 		'FUNCTION presence.connection_list()', 'FUNCTION presence.liveness_list()',
-		'FUNCTION presence.memory()', 'FUNCTION presence.pusher_app_changed()',
+		'FUNCTION presence.memory()', 'FUNCTION presence.check()',
+		'FUNCTION presence.pusher_app_changed()',
 		'TABLE presence.room_shard', 'FUNCTION presence.room_node(text)',
 		'FUNCTION presence.on_all_nodes(text)', 'FUNCTION presence.query_as_json(text)',
 		'FUNCTION presence.is_sharded()',
@@ -580,7 +585,7 @@ REVOKE ALL ON FUNCTION presence.join_room(text, text, text, jsonb, boolean, inte
 	presence.peak_members_by_day(text, timestamptz, timestamptz, text),
 	presence.average_stay(text, timestamptz, timestamptz),
 	presence.connection_list(), presence.liveness_list(),
-	presence.memory(), presence.pusher_app_changed(),
+	presence.memory(), presence.check(), presence.pusher_app_changed(),
 	presence.report_channels(text, text[], text[], integer[], boolean),
 	presence.channel_counts(text, text[], text),
 	presence.occupied_channels(text, text, text),
@@ -637,6 +642,7 @@ BEGIN
 				('user_rooms', 'FUNCTION presence.query_as_json'),
 				('liveness', 'FUNCTION presence.liveness_list'),
 				('statistics', 'FUNCTION presence.memory'),
+				('statistics', 'FUNCTION presence.check'),
 				('statistics', 'FUNCTION presence.connection_list'),
 				('statistics', 'TABLE presence.connections')) AS n(name, object)
 			ON g.name OPERATOR(pg_catalog.=) n.name::pg_catalog.name
@@ -899,6 +905,10 @@ last sign of life, and whether a lease still holds it.';
 COMMENT ON FUNCTION presence.memory() IS
 'Bytes of shared memory in use by all databases, and the limit; NULL without
 shared_preload_libraries.';
+COMMENT ON FUNCTION presence.check() IS
+'What is wrong with this installation, a row for each finding; none: all is well.
+severity: error (wrong now), warning (will be, or is slow), notice (may be meant so);
+name: what alerts go by.';
 COMMENT ON FUNCTION presence.forget_user(text) IS
 'Deletes all presences of a user, open (with member_removed, reason removed)
 and past; returns their number. Errors: 22004, 22023, 25006.';

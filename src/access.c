@@ -56,7 +56,8 @@ static const char gateway_functions[] = "presence.join_rooms, presence.drop_conn
 static const char gateway_views[] = "presence.online";
 
 static const char monitor_functions[] = "presence.liveness, presence.statistics, presence.memory, "
-										"presence.liveness_list, presence.connection_list";
+										"presence.liveness_list, presence.connection_list, "
+										"presence.check";
 static const char monitor_views[] = "presence.online, presence.rooms, presence.connections, "
 									"presence.stats";
 

@@ -46,6 +46,13 @@ typedef bool TU_UpdateIndexes;
 #define index_insert_done(index, info) index_insert_cleanup(index, info)
 #endif
 
+/* Since 16 under another name: the n-th session, from 1. */
+#if PG_VERSION_NUM < 160000
+#define local_backend(n) pgstat_fetch_stat_local_beentry(n)
+#else
+#define local_backend(n) pgstat_get_local_beentry_by_index(n)
+#endif
+
 #if PG_VERSION_NUM < 180000
 #define begin_index_scan(table, index, snapshot, nkeys)                                            \
 	index_beginscan(table, index, snapshot, nkeys, 0)

@@ -10,6 +10,9 @@
 #include "portability/instr_time.h"
 #include "utils/timestamp.h"
 
+/* That of the SQL objects the library is made for. */
+#define PRESENCE_VERSION "0.3"
+
 /* Settings; documented where they are defined, in settings.c. */
 extern int presence_timeout; /* ms */
 extern int presence_linger;  /* ms */

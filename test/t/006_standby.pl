@@ -59,6 +59,7 @@ reads('SELECT user_id, connections IS NULL FROM presence.online ORDER BY 1', "an
 reads('SELECT room, members, connections IS NULL FROM presence.rooms', 'b|2|t', 'the view rooms');
 reads('SELECT members, connections IS NULL, worker_pid IS NULL, worker_state FROM presence.stats',
 	'2|t|t|none on a standby', 'the view stats');
+reads('SELECT severity, name FROM presence.check()', 'notice|standby', 'check');
 reads("SELECT presence.pusher_authorize_channel('ann', '1.2', 'presence-room-b')",
 	$authorized, 'pusher_authorize_channel signs the same');
 is($standby->safe_psql('postgres', "SELECT presence.pusher_auth_signature('1.2', 'private-x')"),

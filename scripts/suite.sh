@@ -1,0 +1,74 @@
+# Sourced by what runs tests: servers, and PostgreSQL's own ways to run each kind of them. Needs
+# lib.sh, $work, a directory for everything, PG_CONFIG, and $bindir (private_postgres).
+
+pgxs=$(dirname "$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")")
+deadline=$((EPOCHSECONDS + 4800))
+export work pgxs deadline
+
+# limited COMMAND...: 20 minutes at most, and all of them 80. What hangs is ended and has failed.
+limited() {
+	local left=$((deadline - EPOCHSECONDS)) status=0
+	[ "$left" -lt 1200 ] || left=1200
+	[ "$left" -gt 1 ] || left=1
+	timeout --kill-after=30 "$left" bash -c '"$@"' limited "$@" || status=$?
+	[[ $status != 124 && $status != 137 ]] || echo "not ok - ended after $left s"
+	return "$status"
+}
+
+# start_server NAME [SETTING...]: a cluster in $work/NAME; sets PGHOST and PGPORT.
+start_server() {
+	local name=$1
+	shift
+	mkdir -p "$work/$name"
+	"$bindir/initdb" -D "$work/$name/data" -U postgres -A trust -N >/dev/null
+	printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$work/$name'" \
+		'fsync = off' 'max_prepared_transactions = 5' "$@" >>"$work/$name/data/postgresql.conf"
+	"$bindir/pg_ctl" -D "$work/$name/data" -l "$work/$name/log" -w -s start
+	export PGHOST=$work/$name PGPORT=5432 PGUSER=postgres
+}
+
+stop_server() {
+	"$bindir/pg_ctl" -D "$work/$1/data" -m fast -w -s stop
+}
+
+# regress OUTPUT [TEST...]: pg_regress against the server at hand; those, or all.
+regress() {
+	local out=$1 tests file
+	shift
+	tests=("$@")
+	[ $# != 0 ] || for file in test/sql/*.sql; do tests+=("$(basename "$file" .sql)"); done
+	mkdir -p "$work/$out"
+	"$pgxs/src/test/regress/pg_regress" --inputdir=test --outputdir="$work/$out" \
+		--bindir="$bindir" --load-extension=presence "${tests[@]}" || {
+		cat "$work/$out/regression.diffs"
+		return 1
+	}
+}
+
+# isolation OUTPUT [SPEC...]: those, or all.
+isolation() {
+	local out=$1 specs file
+	shift
+	specs=("$@")
+	[ $# != 0 ] || for file in test/specs/*.spec; do specs+=("$(basename "$file" .spec)"); done
+	mkdir -p "$work/$out"
+	"$pgxs/src/test/isolation/pg_isolation_regress" --inputdir=test --outputdir="$work/$out" \
+		--bindir="$bindir" --load-extension=presence "${specs[@]}" || {
+		cat "$work/$out/regression.diffs"
+		return 1
+	}
+}
+
+# tap FILE: with directories of its own.
+tap() {
+	local dir
+	dir=$work/tap/$(basename "$1" .pl)
+	mkdir -p "$dir"
+	TESTDIR=$dir TESTDATADIR=$dir TESTLOGDIR=$dir/log PATH=$bindir:$PATH \
+		PG_REGRESS=$pgxs/src/test/regress/pg_regress PG_TEST_PORT_DIR=$work/tap/ports \
+		limited perl -I "$pgxs/src/test/perl" -I test/perl "$1" >"$dir.log" 2>&1
+	echo $? >"$dir.status"
+	say "    $(basename "$1"): $SECONDS s"
+}
+
+export -f limited regress isolation tap say
