@@ -42,7 +42,7 @@ ifneq ($(V),1)
 .SILENT:
 endif
 
-.PHONY: demo demo-sql test bench lint format help
+.PHONY: demo demo-sql test soak bench lint format help
 
 demo:
 	scripts/demo
@@ -52,6 +52,12 @@ demo-sql:
 
 test:
 	scripts/test
+
+MINUTES ?= 30
+SEED ?= 1
+
+soak:
+	test/chaos/run --minutes $(MINUTES) --seed $(SEED)
 
 bench:
 	bench/run
@@ -69,6 +75,7 @@ help:
 	echo 'make demo          the reading app with the gateway, on a private PostgreSQL'
 	echo 'make demo-sql      the same in psql: joins, tabs, leases, events'
 	echo 'make test          all tests, on private PostgreSQLs'
+	echo 'make soak          chaos for MINUTES (30), from SEED (1) on'
 	echo 'make bench         speed, beside what one would do instead (QUICK=1: less of it)'
 	echo 'make lint          what compilers and checkers say of the code'
 	echo 'make format        lay out the C code'
