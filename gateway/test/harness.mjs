@@ -26,8 +26,11 @@ export async function until(what, check, ms = 30_000) {
 
 const closers = []
 export const atEnd = (close) => closers.push(close)
-export async function closeAll() {
+export async function close() {
   while (closers.length) await closers.pop()()
+}
+export async function closeAll() {
+  await close()
   // pusher-js keeps timers of half a minute for what it was thrown out of.
   setTimeout(() => process.exit(), 500).unref()
 }

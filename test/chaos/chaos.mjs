@@ -12,7 +12,7 @@ import { Listener } from './listener.mjs'
 import { Random } from './random.mjs'
 import { Server } from './server.mjs'
 import { Session } from './sessions.mjs'
-import { closeAll, sleep, until } from '../../gateway/test/harness.mjs'
+import { close, sleep, until } from '../../gateway/test/harness.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -32,7 +32,7 @@ const expectedErrors = new Set(['40001', '40P01', '57014', '57P01', '57P02', '57
 
 class World {
   constructor(seed) {
-    Object.assign(this, { seed, calm: true, problems: [], history: [], start: Date.now(), names: new Set(), busy: Promise.resolve() })
+    Object.assign(this, { seed, calm: true, problems: [], history: [], start: Date.now(), names: new Set(), prepared: [], busy: Promise.resolve() })
   }
 
   say(what) {
@@ -42,8 +42,9 @@ class World {
   }
 
   wrong(what) {
+    if (this.problems.includes(what) || this.problems.length >= 20) return
     this.say(`WRONG: ${what}`)
-    if (this.problems.length < 20) this.problems.push(what)
+    this.problems.push(what)
   }
 
   // An error that a session got.
@@ -98,11 +99,13 @@ async function template() {
   return server
 }
 
-// Prepared transactions that nobody finishes are finished; nobody is twice in a room, ever.
+// Prepared transactions are finished when they are seen a second time; nobody is twice in a room, ever.
 async function look(world) {
   const { server } = world
-  for (const { gid } of await server.query("SELECT gid FROM pg_prepared_xacts WHERE prepared < now() - interval '0.3 s' OR $1", [world.calm]))
+  const prepared = (await server.query('SELECT gid FROM pg_prepared_xacts')).map(({ gid }) => gid)
+  for (const gid of prepared.filter((gid) => world.calm || world.prepared.includes(gid)))
     await server.query(`${gid.endsWith('1') ? 'COMMIT' : 'ROLLBACK'} PREPARED '${gid}'`).catch(() => {})
+  world.prepared = prepared
   const twice = await server.query('SELECT user_id, book_id FROM presence.room_presence WHERE left_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1')
   if (twice.length) world.wrong(`twice: ${JSON.stringify(twice)}`)
 }
@@ -193,7 +196,7 @@ async function round(seed, source) {
     readLog(world, server)
     await server.remove()
   }
-  await closeAll()
+  await close()
   return world
 }
 

@@ -23,8 +23,10 @@ export class Listener {
     while (!this.ended) {
       try {
         await this.listen()
-        await new Promise((resolve) => this.client.once('end', resolve))
-      } catch {
+        if (this.client) await new Promise((resolve) => this.client.once('end', resolve))
+      } catch (error) {
+        this.world.judge(error, 'the listener')
+        this.client?.connection.stream.destroy()
         await sleep(100)
       }
     }
@@ -33,11 +35,15 @@ export class Listener {
   async listen() {
     const client = new pg.Client({ ...this.world.server.connection, application_name: 'listener', connectionTimeoutMillis: 5000, keepAlive: true })
     client.on('error', () => client.connection?.stream?.destroy())
-    await client.connect()
+    client.on('end', () => {
+      if (this.client === client) this.client = null
+    })
     this.client = client
+    await client.connect()
     this.begin()
     let last = 0
     client.on('notification', ({ payload }) => {
+      if (this.client !== client) return
       const event = JSON.parse(payload)
       if (!this.isGenuine(payload)) this.world.wrong(`the mac of ${payload}`)
       if (event.seq <= last) this.world.wrong(`event ${event.seq} after ${last}`)
