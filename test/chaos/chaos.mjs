@@ -128,15 +128,18 @@ async function storm(world, number, strikes) {
   const periods = world.listener.periods
   world.say(`storm ${number}: ${strikes.map(([name, ms]) => `${name} at ${ms}`).join(', ')}`)
   world.calm = false
-  const end = Date.now() + Number(options.seconds) * 1000
   const running = [...world.sessions, ...world.clients].map((one) => one.run(`storm ${number}`))
   const striking = strikes.map((strike_, n) => strike(world, number, n, strike_))
-  while (Date.now() < end) {
-    await look(world).catch(() => {})
-    await sleep(250)
-  }
+  const looking = (async () => {
+    while (!world.calm) {
+      await look(world).catch(() => {})
+      await sleep(250)
+    }
+  })()
+  await sleep(Number(options.seconds) * 1000)
   await Promise.all(striking)
   world.calm = true
+  await looking
   await until('all transactions to end', async () => {
     await world.server.ensure()
     await look(world)

@@ -21,7 +21,7 @@ async function during(server, fault, ms) {
 
 // A session of ours that does something for a while; what ends it is nobody's fault.
 async function aside(server, ms, ...statements) {
-  const client = new pg.Client({ ...server.connection, application_name: 'aside', connectionTimeoutMillis: 5000 })
+  const client = new pg.Client({ ...server.connection, application_name: 'aside', connectionTimeoutMillis: 5000, lock_timeout: 3000 })
   client.on('error', () => {})
   try {
     await client.connect()

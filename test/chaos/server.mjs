@@ -85,7 +85,7 @@ export class Server {
   }
 
   async query(text, values) {
-    const client = new pg.Client({ ...this.connection, application_name: 'harness', connectionTimeoutMillis: 5000, query_timeout: 20_000 })
+    const client = new pg.Client({ ...this.connection, application_name: 'harness', connectionTimeoutMillis: 5000, query_timeout: 20_000, lock_timeout: 2000 })
     client.on('error', () => {})
     await client.connect()
     try {
