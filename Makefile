@@ -42,7 +42,7 @@ ifneq ($(V),1)
 .SILENT:
 endif
 
-.PHONY: demo demo-sql test test-packages coverage mutations bench lint format deb dist help
+.PHONY: demo demo-sql test soak test-packages coverage mutations bench lint format deb dist help
 
 demo:
 	scripts/demo
@@ -52,6 +52,12 @@ demo-sql:
 
 test:
 	scripts/test
+
+MINUTES ?= 30
+SEED ?= 1
+
+soak:
+	test/chaos/run --minutes $(MINUTES) --seed $(SEED)
 
 coverage:
 	scripts/coverage
@@ -86,6 +92,7 @@ help:
 	echo 'make demo          the reading app with the gateway, on a private PostgreSQL'
 	echo 'make demo-sql      the same in psql: joins, tabs, leases, events'
 	echo 'make test          all tests, on private PostgreSQLs'
+	echo 'make soak          chaos for MINUTES (30), from SEED (1) on'
 	echo 'make coverage      which lines of src/ the tests run'
 	echo 'make mutations     whether the tests notice when a line that matters is broken'
 	echo 'make deb           Debian packages, in DEB_OUT (build/deb)'

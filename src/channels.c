@@ -134,6 +134,7 @@ forget_gone(void)
 	return names_in_row();
 }
 
+/* Of a channel that comes twice the last one counts. */
 static void
 write_counts(const Report *report)
 {
@@ -142,7 +143,10 @@ write_counts(const Report *report)
 			"INSERT INTO presence.gateway_channel AS c"
 			" (app_id, channel, gateway, subscriptions)"
 			" SELECT t.app_id, t.channel, $1, t.n"
-			" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)) AS t (app_id, channel, n)"
+			" FROM (SELECT DISTINCT ON (u.app_id, u.channel) u.app_id, u.channel, u.n"
+			" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4))"
+			" WITH ORDINALITY AS u (app_id, channel, n, o)"
+			" ORDER BY u.app_id, u.channel, u.o DESC) AS t"
 			" WHERE t.n OPERATOR(pg_catalog.>) 0"
 			" ON CONFLICT (app_id, channel, gateway) DO UPDATE"
 			" SET subscriptions = excluded.subscriptions",
@@ -155,8 +159,10 @@ write_counts(const Report *report)
 			   " WHERE d.app_id OPERATOR(pg_catalog.=) t.app_id"
 			   " AND d.channel OPERATOR(pg_catalog.=) t.channel"
 			   " AND d.gateway OPERATOR(pg_catalog.=) $1)"
+			   " FROM (SELECT DISTINCT ON (u.app_id, u.channel) u.app_id, u.channel, u.n"
 			   " FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3),"
-			   " pg_catalog.unnest($4)) AS t (app_id, channel, n)"
+			   " pg_catalog.unnest($4)) WITH ORDINALITY AS u (app_id, channel, n, o)"
+			   " ORDER BY u.app_id, u.channel, u.o DESC) AS t"
 			   " WHERE t.n OPERATOR(pg_catalog.<=) 0))",
 		.args = "tTTN",
 		.columns = ""};

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "bytes.h"
 #include "json.h"
 #include "notify.h"
 #include "settings.h"
@@ -132,7 +133,10 @@ payload_rest(const Event *event, Jsonb *user_info)
 	return out.data;
 }
 
-/* A row that is too long for a payload is told without its user_info, or not by itself. */
+/*
+ * A row that is too long for a payload is told without its user_info, or not by itself. Nor is one
+ * of bytes that no listener can get.
+ */
 static void
 describe(const Event *event, QueuedEvent *queued)
 {
@@ -140,7 +144,8 @@ describe(const Event *event, QueuedEvent *queued)
 	queued->rest = payload_rest(event, event->user_info);
 	if (strlen(queued->rest) > NOTIFY_MAX_REST)
 		queued->rest = payload_rest(event, NULL);
-	if (strlen(queued->rest) > NOTIFY_MAX_REST)
+	if (strlen(queued->rest) > NOTIFY_MAX_REST ||
+		!has_utf8(queued->rest, (int) strlen(queued->rest)))
 	{
 		queued->name = "resync";
 		queued->rest = "";

@@ -16,6 +16,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "bytes.h"
 #include "json.h"
 #include "settings.h"
 #include "shards.h"
@@ -59,6 +60,16 @@ check_length(text *value, const char *name, int min, int max)
 								  min, max)));
 }
 
+/* The value itself is not shown: who reads the error may not be able to get it either. */
+static void
+check_utf8(const char *s, int len, const char *name)
+{
+	if (!has_utf8(s, len))
+		ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+						errmsg("invalid %s: it has bytes that are not UTF-8", name),
+						errdetail("Events are UTF-8, whatever the database's encoding.")));
+}
+
 static void
 check_channel_chars(text *value, const char *name)
 {
@@ -72,6 +83,7 @@ void
 check_user_id(text *user_id)
 {
 	check_length(user_id, "user_id", 1, MAX_USER_ID_CHARS);
+	check_utf8(VARDATA_ANY(user_id), VARSIZE_ANY_EXHDR(user_id), "user_id");
 }
 
 bool
@@ -79,7 +91,8 @@ is_user_id(text *user_id)
 {
 	int chars = length(user_id);
 
-	return chars >= 1 && chars <= MAX_USER_ID_CHARS;
+	return chars >= 1 && chars <= MAX_USER_ID_CHARS &&
+		   has_utf8(VARDATA_ANY(user_id), VARSIZE_ANY_EXHDR(user_id));
 }
 
 bool
@@ -184,6 +197,7 @@ check_user_info(Jsonb *user_info)
 						errmsg("invalid user_info: %s", shown(cstring_to_text(compact.data))),
 						errdetail("The user_info has %d bytes in compact form; the limit is %d.",
 								  compact.len, MAX_USER_INFO_BYTES)));
+	check_utf8(compact.data, compact.len, "user_info");
 	pfree(compact.data);
 }
 

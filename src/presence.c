@@ -5,8 +5,8 @@
  * How the files lean on each other, from the top. The SQL functions (rooms, views, history,
  * pusher, request, webhook, channels, outbox_take, upkeep, access, stats, check) check their
  * arguments with limits, which lets no room pass that is another node's, by shards. A join or a
- * leave is member's and members', which tell outbox (webhooks) too. They stand on presences (the table),
- * connections (what holds a presence open, in memory or in a table) and events (what this
+ * leave is member's and members', which tell outbox (webhooks) too. They stand on presences (the
+ * table), connections (what holds a presence open, in memory or in a table) and events (what this
  * transaction will tell), and these on queue, notify, memory, store and shared. launcher and worker
  * run by themselves, drive publisher, expiry and upkeep, and nobody calls them; hooks keeps them
  * out of the way. signature and json know none of the others. scripts/check-layers holds this true.

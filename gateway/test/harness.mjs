@@ -27,8 +27,9 @@ export async function until(what, check, ms = 30_000) {
 
 const closers = []
 export const atEnd = (close) => closers.push(close)
+
 // All of them, whatever becomes of one: what is left open would keep the test's process for ever.
-export async function closeAll() {
+export async function close() {
   const problems = []
   while (closers.length) {
     try {
@@ -37,9 +38,15 @@ export async function closeAll() {
       problems.push(problem)
     }
   }
-  // pusher-js keeps timers of half a minute for what it was thrown out of.
-  setTimeout(() => process.exit(), 500).unref()
   if (problems.length) throw problems[0]
+}
+export async function closeAll() {
+  try {
+    await close()
+  } finally {
+    // pusher-js keeps timers of half a minute for what it was thrown out of.
+    setTimeout(() => process.exit(), 500).unref()
+  }
 }
 
 // PostgreSQL

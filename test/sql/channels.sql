@@ -29,6 +29,10 @@ UPDATE presence.gateway SET seen = seen - interval '2 s' WHERE id = 'g2';
 SELECT channel, subscriptions FROM presence.report_channels('g1', '{}', '{}', '{}');
 SELECT count(*) FROM presence.gateway_channel WHERE gateway = 'g2';
 SELECT * FROM presence.report_channels('g2', '{}', '{}', '{}');
+-- a channel that comes twice: the last one counts
+SELECT channel, subscriptions FROM presence.report_channels('g1', '{1,1,1,1}', '{twice,twice,once,once}', '{5,7,0,3}') ORDER BY channel;
+SELECT channel, subscriptions FROM presence.report_channels('g1', '{1,1,1,1}', '{twice,twice,once,once}', '{0,2,3,0}') ORDER BY channel;
+SELECT channel, subscriptions FROM presence.report_channels('g1', '{1}', '{twice}', '{0}');
 -- wrong arguments
 SELECT * FROM presence.report_channels('', '{}', '{}', '{}');
 SELECT * FROM presence.report_channels(NULL, '{}', '{}', '{}');
