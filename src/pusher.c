@@ -23,6 +23,8 @@
 #include "pusher.h"
 #include "store.h"
 
+#define MAX_LISTED_MEMBERS 1000 /* a gateway encodes them anew when somebody comes */
+
 PG_FUNCTION_INFO_V1(presence_pusher_app_check);
 PG_FUNCTION_INFO_V1(presence_pusher_app_changed);
 PG_FUNCTION_INFO_V1(presence_pusher_apps);
@@ -101,7 +103,7 @@ check_presence_channels(TupleDesc tupdesc, HeapTuple row)
 						errdetail("It is \"refuse\" or \"allow\".")));
 }
 
-/* How many members of a room clients are given: NULL, or 0 and more; since 0.3. */
+/* How many members of a room clients are given at most, NULL: all; since 0.3. */
 static void
 check_max_listed_members(TupleDesc tupdesc, HeapTuple row)
 {
@@ -112,10 +114,10 @@ check_max_listed_members(TupleDesc tupdesc, HeapTuple row)
 	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != INT4OID)
 		return;
 	value = SPI_getbinval(row, tupdesc, column, &isnull);
-	if (!isnull && DatumGetInt32(value) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_listed_members must not be negative: %d", DatumGetInt32(value))));
+	if (!isnull && (DatumGetInt32(value) < 0 || DatumGetInt32(value) > MAX_LISTED_MEMBERS))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_listed_members must be between 0 and %d: %d",
+							   MAX_LISTED_MEMBERS, DatumGetInt32(value))));
 }
 
 /*

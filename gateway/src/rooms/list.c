@@ -84,9 +84,10 @@ send_page(const Subscription *subscription, Members *members)
 	const Channel *channel = subscription->channel;
 	const Seat *seat = subscription->seat;
 	const Member *self = seat ? member_find(members, seat->user_id) : NULL;
+	Frame *frame = page_frame(members, channel_name(channel), page_size(channel), self);
 
-	socket_send_own(subscription->socket,
-					page_frame(members, channel_name(channel), page_size(channel), self));
+	conn_send_list(subscription->socket->conn, &frame, 1, frame->len);
+	frame_unref(frame);
 }
 
 void
