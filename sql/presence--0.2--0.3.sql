@@ -52,7 +52,8 @@ ALTER TABLE presence.pusher_app
 	ADD COLUMN encryption_master_key text COLLATE "C",
 	ADD COLUMN presence_channels text COLLATE "C" NOT NULL DEFAULT 'refuse',
 	ADD COLUMN require_tls boolean NOT NULL DEFAULT false,
-	ADD COLUMN subscription_count boolean NOT NULL DEFAULT false;
+	ADD COLUMN subscription_count boolean NOT NULL DEFAULT false,
+	ADD COLUMN max_listed_members integer;
 ALTER TABLE presence.pusher_app
 	DROP CONSTRAINT pusher_app_key_key,
 	DROP CONSTRAINT pusher_app_pkey;
@@ -188,7 +189,7 @@ CREATE FUNCTION presence.pusher_apps(
 	OUT app_id text, OUT key text, OUT secret text, OUT room_prefix text, OUT enabled boolean,
 	OUT client_events boolean, OUT max_connections integer, OUT allowed_origins text[],
 	OUT presence_channels text, OUT require_tls boolean, OUT subscription_count boolean,
-	OUT webhook_events text[])
+	OUT max_listed_members integer, OUT webhook_events text[])
 RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'presence_pusher_apps';
 
@@ -708,6 +709,9 @@ COMMENT ON COLUMN presence.pusher_app.require_tls IS
 'true: clients that do not come by TLS are sent to it (4000)';
 COMMENT ON COLUMN presence.pusher_app.subscription_count IS
 'whether gateways tell clients how many subscribers a channel has';
+COMMENT ON COLUMN presence.pusher_app.max_listed_members IS
+'of a room with more members gateways tell clients so many, the newest, and the number of all;
+NULL: all';
 COMMENT ON TABLE presence.gateway IS
 'Gateways that report what their channels'' subscriptions are. Unlogged: after a
 crash they report anew.';

@@ -23,6 +23,8 @@
 #include "pusher.h"
 #include "store.h"
 
+#define MAX_LISTED_MEMBERS 1000 /* a gateway encodes them anew when somebody comes */
+
 PG_FUNCTION_INFO_V1(presence_pusher_app_check);
 PG_FUNCTION_INFO_V1(presence_pusher_app_changed);
 PG_FUNCTION_INFO_V1(presence_pusher_apps);
@@ -101,6 +103,23 @@ check_presence_channels(TupleDesc tupdesc, HeapTuple row)
 						errdetail("It is \"refuse\" or \"allow\".")));
 }
 
+/* How many members of a room clients are given at most, NULL: all; since 0.3. */
+static void
+check_max_listed_members(TupleDesc tupdesc, HeapTuple row)
+{
+	int column = SPI_fnumber(tupdesc, "max_listed_members");
+	bool isnull;
+	Datum value;
+
+	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != INT4OID)
+		return;
+	value = SPI_getbinval(row, tupdesc, column, &isnull);
+	if (!isnull && (DatumGetInt32(value) < 0 || DatumGetInt32(value) > MAX_LISTED_MEMBERS))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("max_listed_members must be between 0 and %d: %d",
+							   MAX_LISTED_MEMBERS, DatumGetInt32(value))));
+}
+
 /*
  * Trigger on presence.pusher_app: no column may be NULL or empty. A constraint
  * would print the failing row, and with it the secret.
@@ -122,6 +141,7 @@ presence_pusher_app_check(PG_FUNCTION_ARGS)
 	check_room_prefix(trigger->tg_relation->rd_att, row);
 	check_master_key(trigger->tg_relation->rd_att, row);
 	check_presence_channels(trigger->tg_relation->rd_att, row);
+	check_max_listed_members(trigger->tg_relation->rd_att, row);
 	return PointerGetDatum(row);
 }
 
@@ -230,13 +250,13 @@ presence_pusher_apps(PG_FUNCTION_ARGS)
 	static Statement list = {
 		.sql = "SELECT a.app_id, a.key, a.secret, a.room_prefix, a.enabled, a.client_events,"
 			   " a.max_connections, a.allowed_origins, a.presence_channels, a.require_tls,"
-			   " a.subscription_count,"
+			   " a.subscription_count, a.max_listed_members,"
 			   " (SELECT pg_catalog.array_agg(DISTINCT e.name) FROM presence.pusher_webhook AS w"
 			   " CROSS JOIN LATERAL pg_catalog.unnest(w.events) AS e (name)"
 			   " WHERE w.app_id OPERATOR(pg_catalog.=) a.app_id AND w.enabled)"
 			   " FROM presence.pusher_app AS a ORDER BY a.app_id, a.key",
 		.args = "",
-		.columns = "ttttbbnTtbbT",
+		.columns = "ttttbbnTtbbnT",
 		.callers_snapshot = true};
 	static Statement list_old = {.sql = "SELECT a.app_id, a.key, a.secret"
 										" FROM presence.pusher_app AS a ORDER BY a.app_id",

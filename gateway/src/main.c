@@ -26,6 +26,7 @@
 #include "rooms/cache_write.h"
 #include "rooms/drop.h"
 #include "rooms/event.h"
+#include "rooms/list.h"
 #include "rooms/reads.h"
 #include "rooms/seat.h"
 #include "rooms/state.h"
@@ -261,6 +262,7 @@ on_tick(uv_timer_t *timer)
 	bus_tick();
 	cache_tick();
 	counts_tick();
+	lists_tick();
 	if (apps_known() && database_problem())
 		set_degraded(database_problem());
 	if (drain_until && now_ms() >= drain_until)
@@ -315,6 +317,7 @@ take_apps(const PGresult *rows)
 	for (int i = 0; i < PQntuples(rows); i++)
 		apps_row(PQgetvalue(rows, i, 0));
 	apps_end();
+	rooms_relist();
 	protocol_apps_changed();
 }
 

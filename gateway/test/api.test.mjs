@@ -1,15 +1,10 @@
 // The HTTP API, with the official server library and without.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { apiOf, closeAll, enter, newClient, newDatabase, newSocket, startGateway, until } from './harness.mjs'
+import { apiOf, closeAll, enter, newClient, newSocket, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other, api
-before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database)
-  other = await startGateway(database)
-  api = apiOf(gateway)
-})
+before(async () => ({ database, gateway, other, api } = await twoGateways()))
 after(closeAll)
 
 const raw = (method, path, body, params) => {

@@ -1,15 +1,10 @@
 // Cache channels: the last event of each, whichever gateway is asked.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { apiOf, closeAll, newClient, newDatabase, newSocket, startGateway, until } from './harness.mjs'
+import { apiOf, closeAll, newClient, newDatabase, newSocket, startGateway, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other, api
-before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database)
-  other = await startGateway(database)
-  api = apiOf(gateway)
-})
+before(async () => ({ database, gateway, other, api } = await twoGateways()))
 after(closeAll)
 
 // What an unmodified pusher-js is given on a channel, in order.

@@ -2,16 +2,11 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
-import { apiOf, authorize, closeAll, memberIds, newClient, newDatabase, newSocket, startGateway, until } from './harness.mjs'
+import { authorize, closeAll, memberIds, newClient, newDatabase, newSocket, startGateway, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other, api
 const set = (value, app = '1') => database.sql('UPDATE presence.pusher_app SET presence_channels = $1 WHERE app_id = $2', [value, app])
-before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database)
-  other = await startGateway(database)
-  api = apiOf(gateway)
-})
+before(async () => ({ database, gateway, other, api } = await twoGateways()))
 after(closeAll)
 
 async function enter(client, name) {

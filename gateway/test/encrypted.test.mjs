@@ -2,15 +2,13 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
-import { apiOf, atEnd, closeAll, encryptionMasterKeyBase64, newDatabase, newSocket, startGateway, until } from './harness.mjs'
+import { apiOf, atEnd, closeAll, encryptionMasterKeyBase64, newSocket, twoGateways, until } from './harness.mjs'
 
 const Pusher = createRequire(import.meta.url)('pusher-js/dist/node/pusher.js')
 let database, gateway, other, api
 before(async () => {
-  database = await newDatabase()
+  ;({ database, gateway, other } = await twoGateways())
   await database.sql('UPDATE presence.pusher_app SET encryption_master_key = $1', [encryptionMasterKeyBase64])
-  gateway = await startGateway(database)
-  other = await startGateway(database)
   api = apiOf(gateway, { encryptionMasterKeyBase64 })
 })
 after(closeAll)

@@ -4,6 +4,7 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
+import https from 'node:https'
 import net from 'node:net'
 import pg from 'pg'
 import PusherServer from 'pusher'
@@ -149,6 +150,13 @@ export async function startGateway(database, args = [], { host, wrap = [], ready
 export const apiOf = (gateway, app = {}) =>
   new PusherServer({ appId: '1', key: 'app-key', secret: 'app-secret', host: '127.0.0.1', port: String(gateway.port), useTLS: false, timeout: patience, ...app })
 
+// A database with two gateways of those options, and the API of the first.
+export async function twoGateways(args = []) {
+  const database = await newDatabase()
+  const [gateway, other] = [await startGateway(database, args), await startGateway(database, args)]
+  return { database, gateway, other, api: apiOf(gateway) }
+}
+
 // Clients
 
 export const encryptionMasterKeyBase64 = Buffer.alloc(32, 'a master key').toString('base64')
@@ -220,9 +228,10 @@ export async function newSocket(gateway, path = '/app/app-key?protocol=7', optio
 // Webhooks
 
 // The app's server: what came, verified by the official package. answer(request, response) may do else.
-export async function newReceiver() {
+// tls: of a server that speaks HTTPS.
+export async function newReceiver(tls) {
   const receiver = { requests: [], events: [], answer: null }
-  const server = http.createServer((request, response) => {
+  const take = (request, response) => {
     let body = ''
     request.setEncoding('utf8').on('data', (data) => (body += data)).on('end', async () => {
       const webhook = signer.webhook({ headers: request.headers, rawBody: body })
@@ -233,14 +242,15 @@ export async function newReceiver() {
       receiver.events.push(...events)
       response.end('ok')
     })
-  })
+  }
+  const server = tls ? https.createServer(tls, take) : http.createServer(take)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   atEnd(() => {
     server.closeAllConnections()
     server.close()
   })
-  receiver.url = `http://127.0.0.1:${server.address().port}/hook?a=b`
+  receiver.url = `${tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}/hook?a=b`
   receiver.of = (channel) => receiver.events.filter((event) => event.channel === channel)
   receiver.told = (channel) => receiver.of(channel).map(({ name, user_id }) => (user_id ? `${name} ${user_id}` : name))
   return receiver

@@ -63,6 +63,13 @@ test('a body in chunks is a body', async () => {
   }
 })
 
+test('a proxy may pass on the whole address', async () => {
+  for (const address of ['http://gateway.example.com', 'https://gateway.example.com:6001', `http://127.0.0.1:${gateway.port}`])
+    assert.equal(await (await dial(gateway, `POST ${address}${signed('POST', '/apps/1/events', event)} HTTP/1.1\r\nHost: x\r\nContent-Length: ${event.length}\r\n\r\n${event}`)).status(), 200, address)
+  for (const address of ['http://', 'http:///livez', 'http://x', 'http://x?/livez', 'ftp://x/livez', 'http:/livez'])
+    assert.equal(await (await dial(gateway, `GET ${address} HTTP/1.1\r\nHost: x\r\n\r\n`)).status(), 400, address)
+})
+
 test('what two servers could read in two ways is refused', async () => {
   const post = `POST ${signed('POST', '/apps/1/events', event)} HTTP/1.1\r\nHost: x\r\n`
   for (const [text, status] of [

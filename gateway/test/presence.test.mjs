@@ -2,13 +2,11 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
-import { apiOf, authenticate, authorize, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, sleep, slowness, startGateway, until } from './harness.mjs'
+import { apiOf, authenticate, authorize, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, sleep, slowness, startGateway, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other, quick // which does not mind how often one comes
 before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database)
-  other = await startGateway(database)
+  ;({ database, gateway, other } = await twoGateways())
   quick = await startGateway(database, ['--joins-per-minute', '1000'])
 })
 after(closeAll)

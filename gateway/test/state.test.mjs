@@ -2,14 +2,11 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
-import { admin, apiOf, closeAll, enter, newClient, newDatabase, newSocket, sleep, startGateway, until } from './harness.mjs'
+import { admin, apiOf, closeAll, enter, newClient, newDatabase, newSocket, sleep, startGateway, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other, api, otherApi
 before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database, ['--linger', '0'])
-  other = await startGateway(database, ['--linger', '0'])
-  api = apiOf(gateway)
+  ;({ database, gateway, other, api } = await twoGateways(['--linger', '0']))
   otherApi = apiOf(other)
 })
 after(closeAll)

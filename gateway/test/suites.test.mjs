@@ -1,7 +1,7 @@
 // The suites that Pusher's own packages ship, against a gateway without TLS and one with.
 // test/run puts the packages and what they need in the directory SUITES; docs/gateway.md says what
 // of them is left out. What fails is shown as diagnostics.
-import { test, before, after } from 'node:test'
+import { describe, test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
@@ -65,16 +65,26 @@ async function run(t, command, args, cwd) {
   return stdout
 }
 
-test('pusher: tests/remote', options, async (t) => {
-  const files = readdirSync(`${suites}/pusher/tests/remote/pusher`).map((file) => `tests/remote/pusher/${file}`)
-  const output = await run(t, `${suites}/node_modules/.bin/mocha`, ['--exit', ...files], `${suites}/pusher`)
-  assert.match(output, /^ +7 passing/m)
-})
+// Of today, and the last ones of the majors before, which are in use as well: test/run has the list.
+const libraries = { pusher: 7, 'pusher-4': 7, 'pusher-2': 8 }
+const clients = { 'pusher-js': 84, 'pusher-js-7': 84 }
 
-test('pusher-js: integration specs for Node, with and without TLS', options, async (t) => {
-  await startAuthServer()
-  await exec(process.execPath, ['bundle.mjs', 'pusher-js', 'specs.cjs'], { cwd: suites })
-  const jasmine = `${suites}/node_modules/.bin/jasmine`
-  const output = await run(t, process.execPath, ['-r', `${suites}/redirect.cjs`, jasmine, '--random=false', 'specs.cjs'], suites)
-  assert.match(output, /^84 specs, 0 failures$/m)
+for (const [name, passing] of Object.entries(libraries))
+  test(`${name}: tests/remote`, options, async (t) => {
+    const files = readdirSync(`${suites}/${name}/tests/remote/pusher`).map((file) => `tests/remote/pusher/${file}`)
+    const more = name === 'pusher-2' ? ['--require', `${suites}/pusher-2.cjs`] : []
+    const output = await run(t, `${suites}/node_modules/.bin/mocha`, ['--exit', ...more, ...files], `${suites}/${name}`)
+    assert.match(output, new RegExp(`^ +${passing} passing`, 'm'))
+  })
+
+// Side by side: mostly they wait.
+describe('integration specs for Node, with and without TLS', { concurrency: true, ...options }, () => {
+  before(async () => suites && startAuthServer())
+  for (const [name, specs] of Object.entries(clients))
+    test(name, options, async (t) => {
+      await exec(process.execPath, ['bundle.mjs', name, `${name}.cjs`], { cwd: suites })
+      const jasmine = `${suites}/node_modules/.bin/jasmine`
+      const output = await run(t, process.execPath, ['-r', `${suites}/redirect.cjs`, jasmine, '--random=false', `${name}.cjs`], suites)
+      assert.match(output, new RegExp(`^${specs} specs, 0 failures$`, 'm'))
+    })
 })

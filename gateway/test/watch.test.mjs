@@ -1,15 +1,10 @@
 // Watching a room without being in it: private-watch-room-{book}, for whom the application lets.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { apiOf, authorize, closeAll, enter, newClient, newDatabase, newSocket, startGateway, until } from './harness.mjs'
+import { authorize, closeAll, enter, newClient, newSocket, startGateway, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other, api
-before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database)
-  other = await startGateway(database)
-  api = apiOf(gateway)
-})
+before(async () => ({ database, gateway, other, api } = await twoGateways()))
 after(closeAll)
 
 // An unmodified pusher-js whose auth route lets it watch, or not.

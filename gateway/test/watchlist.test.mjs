@@ -1,14 +1,10 @@
 // Watchlists: who of my friends is online, over all gateways and by whatever way he came.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { authenticate, closeAll, enter, newClient, newDatabase, newSocket, sleep, startGateway, until } from './harness.mjs'
+import { authenticate, closeAll, enter, newClient, newSocket, sleep, startGateway, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other
-before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database)
-  other = await startGateway(database)
-})
+before(async () => ({ database, gateway, other } = await twoGateways()))
 after(closeAll)
 
 // An unmodified pusher-js that signs in with what the database signs, and what it is told.

@@ -1,17 +1,16 @@
 // Webhooks: what happens in channels is told to the app's own server, at least once, by one gateway.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
-import { closeAll, enter, hook, newClient, newDatabase, newReceiver, newSocket, sleep, slowness, startGateway, until } from './harness.mjs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { atEnd, closeAll, enter, hook, newClient, newDatabase, newReceiver, newSocket, sleep, slowness, startGateway, twoGateways, until } from './harness.mjs'
 
 const waiting = async (db) => (await db.sql('SELECT count(*)::int AS n FROM presence.webhook_event')).rows[0].n
 
 let database, gateway, other
-before(async () => {
-  database = await newDatabase()
-  gateway = await startGateway(database, ['--linger', '0'])
-  other = await startGateway(database, ['--linger', '0'])
-})
+before(async () => ({ database, gateway, other } = await twoGateways(['--linger', '0'])))
 after(closeAll)
 
 test('rooms and channels: each event once, in order, verified by the official package', async () => {
@@ -197,6 +196,49 @@ test('a changed webhook is tried at once; a disabled one is silent; without a we
   await database.sql('DELETE FROM presence.pusher_webhook')
   await database.sql("SELECT presence.join_room('cy', 'changed', ttl => '1 h')")
   assert.equal(await waiting(database), 0)
+})
+
+// A certificate for 127.0.0.1, or another name, of a CA of that directory.
+function certificate(dir, ca, name, forName = 'IP:127.0.0.1') {
+  const file = (text) => join(dir, text)
+  const make = (subject, ...more) =>
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', `/CN=${subject}`, '-keyout', file(`${subject}.key`), '-out', file(`${subject}.pem`), ...more], { stdio: 'ignore' })
+  if (!existsSync(file(`${ca}.pem`))) make(ca)
+  make(name, '-CA', file(`${ca}.pem`), '-CAkey', file(`${ca}.key`), '-addext', `subjectAltName=${forName}`)
+  return { key: readFileSync(file(`${name}.key`)), cert: readFileSync(file(`${name}.pem`)) }
+}
+
+test('HTTPS: a receiver whose certificate is not of a trusted CA, or for another name, is sent nothing and tried again', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'webhooks-'))
+  atEnd(() => rmSync(dir, { recursive: true }))
+  const db = await newDatabase()
+  const good = await newReceiver(certificate(dir, 'ca', 'good'))
+  const strange = await newReceiver(certificate(dir, 'stranger', 'strange'))
+  const misnamed = await newReceiver(certificate(dir, 'ca', 'misnamed', 'DNS:app.example.com'))
+  const enterRoom = (user) => db.sql("SELECT presence.join_room($1, 'safe', ttl => '1 h')", [user])
+  const fails = (gw, n) => until(`${n} failures`, async () => (await gw.metric('webhook_failures_total')) >= n)
+  // The CA is none of the system's.
+  const untold = await startGateway(db)
+  await hook(db, good)
+  await enterRoom('ann')
+  await fails(untold, 2)
+  assert.equal(good.requests.length, 0)
+  assert.match(untold.log, /certificate/)
+  await untold.stop()
+  const gw = await startGateway(db, ['--webhook-ca', join(dir, 'ca.pem')])
+  const told = ['channel_occupied', 'member_added ann']
+  await until('told', () => good.events.length === 2)
+  assert.deepEqual(good.told('presence-room-safe'), told)
+  for (const receiver of [strange, misnamed]) await hook(db, receiver)
+  await enterRoom('ben')
+  await fails(gw, 4)
+  await until('the good one has all', () => good.events.length === 3)
+  for (const receiver of [strange, misnamed]) assert.equal(receiver.requests.length, 0)
+  // What waited comes to the right one.
+  const right = await newReceiver(certificate(dir, 'ca', 'right'))
+  await db.sql('UPDATE presence.pusher_webhook SET url = $1 WHERE url = $2', [right.url, strange.url])
+  await until('told', () => right.events.length)
+  assert.deepEqual(right.told('presence-room-safe').at(-1), 'member_added ben')
 })
 
 // Who is where, by what was told; each event may have come several times, in batches that are repeated.

@@ -5,6 +5,8 @@ DELETE FROM presence.room_presence; DELETE FROM presence.pusher_app;
 INSERT INTO presence.pusher_app (app_id, key, secret, presence_channels) VALUES ('1', 'key', 'secret', 'maybe');
 INSERT INTO presence.pusher_app (app_id, key, secret, presence_channels) VALUES ('1', 'key', 'secret', NULL);
 INSERT INTO presence.pusher_app (app_id, key, secret, presence_channels) VALUES ('1', 'key', 'secret', 'allow');
+UPDATE presence.pusher_app SET max_listed_members = -1;
+UPDATE presence.pusher_app SET max_listed_members = 1001;
 SELECT presence.pusher_authorize_channel('ann', '1.1', 'presence-room-@1;chat-1');
 SELECT presence.pusher_authorize_channel('ann', '1.1', 'private-watch-room-@1;chat-1', watch => true);
 SELECT presence.pusher_authorize_channel('ann', '1.1', 'presence-room-@1.chat-1') IS NOT NULL AS a_book;

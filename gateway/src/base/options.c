@@ -79,6 +79,8 @@ static const Option table[] = {
 	 "presence.channel, if the role may not read settings (presence)"},
 	{"tls-cert", TEXT, AT(tls_cert), "FILE", "certificate chain, PEM: serve TLS only"},
 	{"tls-key", TEXT, AT(tls_key), "FILE", "its private key, PEM"},
+	{"webhook-ca", TEXT, AT(webhook_ca), "FILE",
+	 "CAs of the servers that webhooks go to, PEM (the system's)"},
 	{"path-prefix", TEXT, AT(path_prefix), "PATH", "what comes before /app and /apps (wsPath)"},
 	{"proxies", TEXT, AT(proxies), "NETWORK,...",
 	 "proxies that tell the client's address: 10.0.0.0/8, unix"},

@@ -16,6 +16,7 @@ typedef struct Options
 	char *channel;      /* presence.channel, where our role may not read it */
 	char *tls_cert;
 	char *tls_key;
+	char *webhook_ca;      /* whose certificates webhooks' servers have; NULL: the system's */
 	char *path_prefix;     /* before /app and /apps, as "/ws"; NULL: none */
 	char *proxies;         /* networks whose X-Forwarded-For is true; NULL: none */
 	bool proxy_protocol;   /* these begin with a line of the PROXY protocol */

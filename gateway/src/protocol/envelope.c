@@ -51,7 +51,8 @@ envelope_parse(Bytes payload, Envelope *envelope)
 		return false;
 	memcpy(head, payload.data, n);
 	head[n] = '\0';
-	if (sscanf(head, "%19s %20llu %20lld %5d/%5d %n", envelope->gateway, &envelope->number,
+	/* So many digits that none of them overflows, nor does what is added. */
+	if (sscanf(head, "%19s %19llu %15lld %5d/%5d %n", envelope->gateway, &envelope->number,
 			   &envelope->time, &envelope->part, &envelope->parts, &len) != 5 ||
 		len == 0 || envelope->part < 1 || envelope->part > envelope->parts ||
 		envelope->parts > ENVELOPE_PARTS || payload.len < (size_t) len + SIGNATURE_HEX_LEN + 2 ||

@@ -120,6 +120,7 @@ app_named(const char *id)
 	{
 		app = xcalloc(1, sizeof(App));
 		app->id = xstrdup(id);
+		app->max_listed_members = -1;
 		name_channel_rooms(app);
 		app->next = apps;
 		apps = app;
@@ -190,6 +191,14 @@ text_of(const json_t *row, const char *name)
 	return text ? text : "";
 }
 
+static int
+number_of(const json_t *row, const char *name, int otherwise)
+{
+	const json_t *value = json_object_get(row, name);
+
+	return json_is_integer(value) ? (int) json_integer_value(value) : otherwise;
+}
+
 void
 apps_row(const char *text)
 {
@@ -207,8 +216,9 @@ apps_row(const char *text)
 		key->enabled = is_on(row, "enabled");
 		key->client_events = is_on(row, "client_events");
 		key->require_tls = json_is_true(json_object_get(row, "require_tls"));
-		key->max_connections = (int) json_integer_value(json_object_get(row, "max_connections"));
+		key->max_connections = number_of(row, "max_connections", 0);
 		key->subscription_count = json_is_true(json_object_get(row, "subscription_count"));
+		key->max_listed_members = number_of(row, "max_listed_members", -1);
 		json_decref(key->app->webhook_events);
 		key->app->webhook_events =
 			json_is_array(webhook_events) ? json_incref(webhook_events) : NULL;
@@ -229,8 +239,22 @@ is_counted(const App *app)
 	return false;
 }
 
+/* The least of its keys. */
+static int
+max_listed(const App *app)
+{
+	int max = -1;
+
+	for (const AppKey *key = app_keys; key; key = key->next)
+		if (!key->gone && key->app == app && key->max_listed_members >= 0 &&
+			(max < 0 || key->max_listed_members < max))
+			max = key->max_listed_members;
+	return max;
+}
+
+/* What clients of an app share, whatever their keys. */
 static void
-set_counted(void)
+set_shared(void)
 {
 	bool more = false;
 
@@ -240,6 +264,7 @@ set_counted(void)
 
 		more |= counted && !app->subscription_count;
 		app->subscription_count = counted;
+		app->max_listed_members = max_listed(app);
 	}
 	if (more && apps_on_counted)
 		apps_on_counted();
@@ -256,7 +281,7 @@ apps_end(void)
 		if (key->seen)
 			key->app->gone = false;
 	}
-	set_counted();
+	set_shared();
 }
 
 /*

@@ -27,6 +27,7 @@ typedef struct App
 	bool has_channel_rooms;             /* there are such channels */
 	json_t *webhook_events;             /* that it has webhooks for, an array; NULL: none */
 	bool subscription_count;            /* clients are told how many subscribers there are */
+	int max_listed_members;             /* of a room; -1: all are */
 	bool gone;                          /* it has no key any more */
 	struct Channel *channels;           /* by name (channel.c) */
 	struct Watched *watched;            /* by user_id (watchlist.c) */
@@ -48,6 +49,7 @@ typedef struct AppKey
 	unsigned connections; /* here, now */
 	bool gone;
 	bool subscription_count;
+	int max_listed_members;
 	bool seen; /* by the refresh that runs */
 	struct AppKey *next;
 } AppKey;

@@ -4,19 +4,30 @@
  */
 #include "rooms/changes.h"
 
+#include "rooms/list.h"
 #include "rooms/tell.h"
 
-void
-change_removed(Members *members, Channel *channels, Member *member)
+static void
+remove_member(Members *members, Channel *channels, Member *member)
 {
 	tell_removed(channels, member);
 	member_delete(members, member);
 }
 
 void
+change_removed(Members *members, Channel *channels, Member *member)
+{
+	remove_member(members, channels, member);
+	lists_consider(channels, members);
+}
+
+void
 change_added(Members *members, Channel *channels, const MemberRow *row)
 {
-	tell_added(channels, member_insert(members, row));
+	const Member *member = member_insert(members, row);
+
+	lists_consider(channels, members);
+	tell_added(channels, member);
 }
 
 void
@@ -61,6 +72,8 @@ changes_end_read(Members *members, Channel *channels, unsigned number)
 	{
 		next = member->hh.next;
 		if (member->seen != number)
-			change_removed(members, channels, member);
+			remove_member(members, channels, member);
 	}
+	members->unsorted = true;
+	lists_consider(channels, members);
 }

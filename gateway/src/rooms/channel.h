@@ -16,6 +16,7 @@ struct Room;
 struct Join;
 struct State;
 struct Count;
+struct Paging;
 
 typedef enum ChannelKind
 {
@@ -45,10 +46,11 @@ typedef struct Channel
 	struct Channel *room_prev, *room_next;   /* the room's channels, one or two for each app */
 	struct Channel *cache_prev, *cache_next; /* those with somebody who waits (cache_read.c) */
 	bool cache_waits;
-	uint64_t cache_by;   /* the gateway that wrote what was read for those who were answered */
-	struct State *state; /* what the database is told; of a room NULL */
-	struct Count *count; /* what clients are told; NULL: nothing yet */
-	UT_hash_handle hh;   /* app->channels */
+	uint64_t cache_by;     /* the gateway that wrote what was read for those who were answered */
+	struct State *state;   /* what the database is told; of a room NULL */
+	struct Count *count;   /* what clients are told; NULL: nothing yet */
+	struct Paging *paging; /* of a room of more members than are listed (list.c) */
+	UT_hash_handle hh;     /* app->channels */
 	size_t name_len;
 	char name[];
 } Channel;

@@ -34,11 +34,18 @@ member_find(const Members *members, const char *user_id)
  * Blocks
  */
 
+void
+members_forget_frames(Members *members)
+{
+	frame_unref(members->small);
+	frame_unref(members->page);
+	members->small = members->page = NULL;
+}
+
 static void
 forget_text(Members *members, Block *block)
 {
-	frame_unref(members->small);
-	members->small = NULL;
+	members_forget_frames(members);
 	frame_unref(block->ids);
 	frame_unref(block->hash);
 	block->ids = block->hash = NULL;
@@ -153,8 +160,7 @@ members_free(Members *members)
 		next = member->hh.next;
 		member_delete(members, member);
 	}
-	frame_unref(members->small);
-	members->small = NULL;
+	members_forget_frames(members);
 }
 
 /*
@@ -174,6 +180,19 @@ escaped(const Buf *text)
 	return frame;
 }
 
+void
+member_encode(Buf *ids, Buf *hash, const Member *member)
+{
+	if (ids->len)
+	{
+		buf_addc(ids, ',');
+		buf_addc(hash, ',');
+	}
+	json_add_string(ids, bytes_of(member->user_id));
+	json_add_string(hash, bytes_of(member->user_id));
+	buf_addf(hash, ":%s", member->user_info ? member->user_info : "null");
+}
+
 static void
 encode_block(Block *block)
 {
@@ -183,14 +202,7 @@ encode_block(Block *block)
 
 	DL_FOREACH(block->members, member)
 	{
-		if (ids.len)
-		{
-			buf_addc(&ids, ',');
-			buf_addc(&hash, ',');
-		}
-		json_add_string(&ids, bytes_of(member->user_id));
-		json_add_string(&hash, bytes_of(member->user_id));
-		buf_addf(&hash, ":%s", member->user_info ? member->user_info : "null");
+		member_encode(&ids, &hash, member);
 	}
 	block->ids = escaped(&ids);
 	block->hash = escaped(&hash);

@@ -42,6 +42,10 @@ typedef struct Members
 	struct Block *blocks;  /* those with room for more come first */
 	Frame *small;          /* the list, if it is that and nothing changed; */
 	const char *small_for; /* of that channel */
+	Frame *page;           /* the newest, the same way (page.c); */
+	const char *page_for;  /* of that channel, */
+	unsigned page_max;     /* so many */
+	bool unsorted;         /* a read put them in another order than they came */
 } Members;
 
 extern Member *member_find(const Members *members, const char *user_id);
@@ -54,6 +58,12 @@ extern bool member_set_info(Members *members, Member *member, const char *user_i
 
 extern void member_delete(Members *members, Member *member);
 extern void members_free(Members *members);
+
+/* A channel that the list was encoded for goes. */
+extern void members_forget_frames(Members *members);
+
+/* Appends him to both parts of a list: "a","b" and "a":{...},"b":null. */
+extern void member_encode(Buf *ids, Buf *hash, const Member *member);
 
 static inline unsigned
 members_count(const Members *members)

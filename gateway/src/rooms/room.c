@@ -23,6 +23,7 @@
 #include "base/metrics.h"
 #include "database/database.h"
 #include "rooms/changes.h"
+#include "rooms/list.h"
 #include "rooms/tell.h"
 
 /* An event about a presence, that came while a join was under way. */
@@ -119,6 +120,8 @@ room_leave(Channel *channel)
 {
 	Room *room = channel->room;
 
+	list_forget(channel);
+	members_forget_frames(&room->members);
 	DL_DELETE2(room->channels, channel, room_prev, room_next);
 	channel->room = NULL;
 	free_if_unused(room);
@@ -130,6 +133,21 @@ room_user_info(const Room *room, const char *user_id)
 	const Member *member = member_find(&room->members, user_id);
 
 	return member ? member->user_info : NULL;
+}
+
+void
+rooms_relist(void)
+{
+	const Channel *channel;
+
+	for (Room *room = rooms; room; room = room->hh.next)
+	{
+		lists_consider(room->channels, &room->members);
+		DL_FOREACH2(room->channels, channel, room_next)
+		{
+			list_changed(channel);
+		}
+	}
 }
 
 void

@@ -85,6 +85,9 @@ extern bool rooms_restored(void);
 /* An event without data, to all subscribers of all rooms. */
 extern void rooms_tell(Bytes event);
 
+/* Apps may list more members or fewer than before. */
+extern void rooms_relist(void);
+
 /* What a member's user_info is now; NULL if there is none, or no such member. */
 extern const char *room_user_info(const Room *room, const char *user_id);
 

@@ -22,7 +22,7 @@
 #include "rooms/coming.h"
 #include "rooms/drop.h"
 #include "rooms/join.h"
-#include "rooms/tell.h"
+#include "rooms/list.h"
 #include "rooms/watch.h"
 
 /* A connection that was left in this turn. */
@@ -192,7 +192,7 @@ answer(Seat *seat)
 	if (subscription->active || !seat->handle || seat->removed)
 		return;
 	subscription->active = true;
-	tell_list(subscription, &seat->room->members);
+	list_send(subscription, &seat->room->members);
 	cache_want(subscription);
 	metrics_join_latency(now_us() - seat->asked_at);
 }

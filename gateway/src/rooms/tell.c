@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "base/json.h"
+#include "rooms/list.h"
 
 /* What is said of a member: encoded once for each name that the room has. */
 typedef void (*Saying)(const Channel *channel, const Member *member);
@@ -39,7 +40,7 @@ seat_learns(Seat *seat, const char *user_info)
 
 /*
  * To all, but not to the user's own sockets; those get it with news if they do not know
- * that user_info.
+ * that user_info. Of a channel that is paged nobody else gets such news.
  */
 static void
 send_to(const Channel *channel, Frame *frame, const Member *about, bool news)
@@ -49,32 +50,13 @@ send_to(const Channel *channel, Frame *frame, const Member *about, bool news)
 	DL_FOREACH(channel->subscriptions, subscription)
 	{
 		Seat *seat = subscription->seat;
+		bool own = about && seat && strcmp(seat->user_id, about->user_id) == 0;
 
-		if (!subscription->active)
+		if (!subscription->active || (news && channel->paging && !own))
 			continue;
-		if (about && seat && strcmp(seat->user_id, about->user_id) == 0 &&
-			!(news && seat_learns(seat, about->user_info)))
+		if (own && !(news && seat_learns(seat, about->user_info)))
 			continue;
 		socket_send(subscription->socket, frame);
-	}
-}
-
-static void
-say(Channel *channels, Saying saying, const Member *member, bool to_own, bool news)
-{
-	Channel *channel;
-
-	DL_FOREACH2(channels, channel, room_next)
-	{
-		Frame *frame;
-
-		if (!has_listeners(channel))
-			continue;
-		frame_begin();
-		saying(channel, member);
-		frame = frame_end();
-		send_to(channel, frame, to_own ? NULL : member, news);
-		frame_unref(frame);
 	}
 }
 
@@ -172,6 +154,39 @@ gone(const Channel *channel, const Member *member)
 		add_room_event(BYTES("room:user-left"), channel, member, "userId", NULL, NULL);
 }
 
+/*
+ * What is said at once where the channel is paged: that the author came, and to a member himself
+ * what he is now. The rest is in the next count. NULL: nothing.
+ */
+static Saying
+of_page(const Channel *channel, Saying saying, const Member *member)
+{
+	list_changed(channel);
+	if (saying == added)
+		return member->is_author && is_of_book(channel) ? author : NULL;
+	return saying == gone ? NULL : saying;
+}
+
+static void
+say(Channel *channels, Saying saying, const Member *member, bool to_own, bool news)
+{
+	Channel *channel;
+
+	DL_FOREACH2(channels, channel, room_next)
+	{
+		Saying what = channel->paging ? of_page(channel, saying, member) : saying;
+		Frame *frame;
+
+		if (!what || !has_listeners(channel))
+			continue;
+		frame_begin();
+		what(channel, member);
+		frame = frame_end();
+		send_to(channel, frame, to_own ? NULL : member, news);
+		frame_unref(frame);
+	}
+}
+
 void
 tell_added(Channel *channels, const Member *member)
 {
@@ -224,14 +239,4 @@ tell_all(Channel *channels, Bytes event)
 		send_to(channel, frame, NULL, false);
 		frame_unref(frame);
 	}
-}
-
-void
-tell_list(const Subscription *subscription, Members *members)
-{
-	MemberList list = members_list(members, channel_name(subscription->channel));
-
-	if (!subscription->socket->closing)
-		conn_send_list(subscription->socket->conn, list.frames, list.nframes, list.bytes);
-	members_list_free(&list);
 }

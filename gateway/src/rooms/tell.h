@@ -24,8 +24,4 @@ extern void tell_seats(Channel *channels, const Member *member);
 
 /* An event without data, to all subscribers. */
 extern void tell_all(Channel *channels, Bytes event);
-
-/* pusher_internal:subscription_succeeded with the members, to one of them. */
-extern void tell_list(const Subscription *subscription, Members *members);
-
 #endif /* GATEWAY_TELL_H */

@@ -9,7 +9,7 @@
 
 #include "database/database.h"
 #include "rooms/again.h"
-#include "rooms/tell.h"
+#include "rooms/list.h"
 
 static unsigned channels; /* with somebody who watches */
 
@@ -19,7 +19,7 @@ watch_answer(Subscription *subscription)
 	if (subscription->active)
 		return;
 	subscription->active = true;
-	tell_list(subscription, &subscription->channel->room->members);
+	list_send(subscription, &subscription->channel->room->members);
 }
 
 void

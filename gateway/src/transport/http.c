@@ -67,13 +67,32 @@ has_word(Bytes list, const char *word)
  * GET /path?query HTTP/1.1
  */
 
+/* As some proxies pass it on, http://host/path: the path. Whose it is nobody asks, as with Host. */
+static Bytes
+without_authority(Bytes target)
+{
+	bool https = bytes_start_with(target, BYTES("https://"));
+	size_t len = strlen(https ? "https://" : "http://");
+	const char *path;
+
+	if (!https && !bytes_start_with(target, BYTES("http://")))
+		return target;
+	path = memchr(target.data + len, '/', target.len - len);
+	if (!path || path == target.data + len ||
+		memchr(target.data, '?', (size_t) (path - target.data)))
+		return target;
+	return (Bytes){path, (size_t) (target.data + target.len - path)};
+}
+
 static int
 parse_target(Bytes target, HttpHead *head)
 {
 	const char *mark;
 
-	if (target.len == 0 || !is_visible(target) ||
-		(*target.data != '/' && !bytes_equal(target, BYTES("*"))))
+	if (target.len == 0 || !is_visible(target))
+		return -400;
+	target = without_authority(target);
+	if (*target.data != '/' && !bytes_equal(target, BYTES("*")))
 		return -400;
 	mark = memchr(target.data, '?', target.len);
 	head->path = (Bytes){target.data, mark ? (size_t) (mark - target.data) : target.len};

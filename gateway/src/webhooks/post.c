@@ -16,6 +16,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "base/options.h"
 
 #define CONNECT_MS   5000
 #define TOTAL_MS     10000
@@ -281,12 +282,22 @@ allow_http_only(CURL *easy)
 #endif
 }
 
+/* Those of the file, and no others. */
+static void
+trust(CURL *easy, const char *file)
+{
+	curl.easy_setopt(easy, CURLOPT_CAINFO, file);
+	curl.easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
 static void
 set_options(Post *it, const char *url, Bytes body)
 {
 	CURL *easy = it->easy;
 
 	allow_http_only(easy);
+	if (options.webhook_ca)
+		trust(easy, options.webhook_ca);
 	curl.easy_setopt(easy, CURLOPT_PRIVATE, (char *) it);
 	curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, it->problem);
 	curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);

@@ -120,7 +120,7 @@ describe('joining', () => {
     await enterLive()
     expect(server.calls).toEqual(['join', 'poll null', 'join polling'])
     await after(70_000)
-    expect(server.calls.slice(3)).toEqual(['poll null', 'poll v1', 'poll v1'])
+    expect(server.calls.slice(3)).toEqual(['poll v1', 'poll v1', 'poll v1'])
   })
 
   it('takes join times and the author from the database, who is there from the channel', async () => {
@@ -244,7 +244,7 @@ describe('falling back', () => {
     await after(10_000)
     expect(ids()).toEqual(['me', 'ben'])
     await after(60_000)
-    expect(server.calls).toEqual(['join polling', 'poll null', 'poll v2', 'poll v2'])
+    expect(server.calls).toEqual(['join polling', 'poll v1', 'poll v2', 'poll v2'])
 
     act(() => pusher.become('connected'))
     expect(result.current.connectionMode).toBe('polling')
@@ -386,6 +386,7 @@ describe('falling back', () => {
     expect(server.calls.at(-1)).toBe('join polling')
     expect(ids()).toEqual(['me', 'ann', 'ben'])
     server.members = [member('me', 0), member('ann', 9)]
+    server.version++
     await after(10_000)
     expect(ids()).toEqual(['me', 'ann'])
   })
@@ -516,11 +517,12 @@ describe('waking', () => {
     server.calls = []
     pusher.calls = []
     server.members = [member('me', 0), member('ben', 5)]
+    server.version++
     restore()
     await after(0)
     expect(result.current.connectionMode).toBe('polling')
     expect(pusher.calls).toEqual(['disconnect', 'connect'])
-    expect(server.calls).toEqual(['join polling', 'poll null'])
+    expect(server.calls).toEqual(['join polling', 'poll v1'])
     expect(ids()).toEqual(['me', 'ben'])
   })
 
@@ -535,7 +537,7 @@ describe('waking', () => {
     server.calls = []
     restore()
     await after(0)
-    expect(server.calls).toEqual(['join polling', 'poll null'])
+    expect(server.calls).toEqual(['join polling', 'poll v1'])
   })
 
   it('shows from when the list is, if nothing answers then', async () => {

@@ -66,12 +66,15 @@ export const memberRow = z
     joinedAt: Date.parse(row.joined_at)
   }))
 
-// The answer to a poll. members: null if the list is still the one of `version`.
+// The answer to a poll. members: null if the list is still the one that the tab knows, but for those who
+// are `added` (or otherwise than before) and `removed`, if it asked for changes.
 // joined: whether this tab's connection is known; if not, left says that the user
 // has left the room, in another tab: then the tab is not to join again.
 export const roomState = z.object({
   version: z.string(),
   members: z.array(member).nullable(),
+  added: z.array(member).nullable().default(null), // a server older than the page sends neither
+  removed: z.array(z.string()).nullable().default(null),
   joined: z.boolean(),
   left: z.boolean(),
   authorId: z.string().nullable()

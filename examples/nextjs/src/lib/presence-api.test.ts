@@ -27,13 +27,14 @@ describe('the routes', () => {
     })
     const state = { version: '1', members: null, joined: true, left: false, authorId: null }
     answer = () => Response.json({ success: true, data: state })
-    expect(await pollTab(tab, '1', '7')).toEqual({ success: true, data: state })
+    // As a server answers that is older than the page.
+    expect(await pollTab(tab, '1', '7')).toEqual({ success: true, data: { ...state, added: null, removed: null } })
     answer = () => Response.json({ success: true, data: { left: true, at } })
     expect(await leaveTab(tab)).toMatchObject({ success: true, data: { left: true } })
     await leaveEverywhere('emma')
     expect(asked).toEqual([
       ['/api/presence/join', { ...tab, lease: 'polling' }],
-      ['/api/presence/poll', { ...tab, known: '1', presenceId: '7' }],
+      ['/api/presence/poll', { ...tab, known: '1', presenceId: '7', changes: true }],
       ['/api/presence/leave', tab],
       ['/api/presence/leave', { bookId: 'emma' }]
     ])

@@ -42,7 +42,7 @@ export const joinTab = (tab: Tab, lease: 'connecting' | 'polling'): Promise<Acti
   post('join', { ...tab, lease }, roomPresence)
 
 export const pollTab = (tab: Tab, known: string | null, presenceId: string | null): Promise<ActionResult<RoomState>> =>
-  post('poll', { ...tab, known, presenceId }, roomState)
+  post('poll', { ...tab, known, presenceId, changes: true }, roomState)
 
 // Ends this tab's connection.
 export const leaveTab = (tab: Tab) => post('leave', tab, left)

@@ -33,6 +33,7 @@ export type MemberRow = {
 
 // members: as presence.poll_room gives them; null while the version is still `known`.
 export type PolledRow = { version: string; joined: boolean; members: unknown[] | null }
+export type PolledChangesRow = PolledRow & { added: unknown[] | null; removed: string[] | null }
 
 export type JoinOptions = {
   connectionId?: string | undefined // default ''
@@ -101,7 +102,7 @@ export function presenceOn(db: Database) {
     // The same of a client that knows a version: `members` is null, and `added` and `removed` tell what has
     // changed since, unless the whole list had to be sent.
     pollRoomChanges: (userId: string, bookId: string, connectionId = '', known: string | null = null) =>
-      one(db.$queryRaw<(PolledRow & { added: unknown[] | null; removed: string[] | null })[]>`
+      one(db.$queryRaw<PolledChangesRow[]>`
         SELECT version::text, joined, members, added, removed
         FROM presence.poll_room_changes(${userId}, ${bookId}, ${connectionId}, ${known}::bigint)`),
 

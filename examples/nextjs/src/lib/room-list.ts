@@ -10,6 +10,14 @@ export type MemberEvent = { type: 'joined' | 'updated' | 'left'; member: Member 
 // As pusher-js knows a member.
 export type Subscribed = { id: string; info: unknown }
 
+// Makes the list that the answer tells of out of the one before. False: it is the same.
+export function applyPoll(list: Map<string, Member>, { members, added, removed }: RoomState): boolean {
+  if (members) list.clear()
+  for (const userId of removed ?? []) list.delete(userId)
+  for (const member of members ?? added ?? []) list.set(member.userId, member)
+  return (members ?? added ?? removed) !== null
+}
+
 export class RoomList {
   private readonly store = usePresenceStore.getState
   private me: string | null = null
@@ -17,7 +25,9 @@ export class RoomList {
   private clockSkew = 0 // the database's clock less this one
   private goneSince = new Set<string>() // who left while a list was on its way
   private hasList = false
-  known: string | null = null // the version of the list at hand
+  private polled = new Map<string, Member>() // the list of the last answer, whatever the channel has said since
+  private isShown = false // and nothing else
+  known: string | null = null // its version
 
   // holdsAll: whether everybody who is in the room is in its channel, as with a gateway.
   constructor(
@@ -35,13 +45,20 @@ export class RoomList {
     this.goneSince.clear()
   }
 
+  // What is shown is no longer the list of the last answer: the next one is shown, whether it brings news or not.
+  outdated(): void {
+    this.isShown = false
+  }
+
   // An answer. channel: who is in the subscribed channel; null without one.
-  answered({ version, members: listed, authorId }: RoomState, channel: Subscribed[] | null): void {
-    this.known = version
-    this.authorId = authorId
-    if (!listed) return
+  answered(state: RoomState, channel: Subscribed[] | null): void {
+    const isNew = applyPoll(this.polled, state)
+    this.known = state.version
+    this.authorId = state.authorId
+    if (!isNew && this.isShown) return
+    this.isShown = true
     const members = channel ? this.membersOf(channel) : new Map<string, Member>()
-    for (const member of listed) {
+    for (const member of this.polled.values()) {
       // The list may be older than what the channel says; of a gateway's, nobody is missing.
       const isOld = this.goneSince.has(member.userId) || (channel && this.holdsAll && !members.has(member.userId))
       if (!isOld) members.set(member.userId, member)

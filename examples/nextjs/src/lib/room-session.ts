@@ -243,7 +243,7 @@ export class RoomSession {
     if (this.isLive) this.answeredAt = Date.now()
     this.falling = true
     this.failures = 0
-    this.list.known = null // the list at hand is no longer that version
+    this.list.outdated()
     this.setMode('polling', reason)
     this.beatIn(wait)
   }
@@ -255,7 +255,7 @@ export class RoomSession {
       this.falling = false
       this.failures = 0
       this.showAtOnce = false
-      this.list.known = null
+      this.list.outdated()
       this.store().setUnreachable(null)
       this.setMode('realtime', reason)
     }

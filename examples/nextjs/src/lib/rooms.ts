@@ -6,6 +6,7 @@ import { after } from 'next/server'
 import { memberRow, type Member, type RoomPresence, type RoomState } from './members'
 import { presence, presenceOn } from './presence'
 import { prisma } from './prisma'
+import { sqlError } from './sql-state'
 import { notifyUser } from './users'
 import { userInfo, type SessionUser } from './user-info'
 
@@ -80,21 +81,36 @@ async function lingerOf(): Promise<string | null> {
   return row?.ms ? `${Math.max(row.ms, 1_000)} milliseconds` : null
 }
 
-export type PollOptions = { connectionId: string; known: string | null; presenceId: string | null }
+// changes: the tab can apply them to the list that it knows.
+export type PollOptions = { connectionId: string; known: string | null; presenceId: string | null; changes: boolean }
+
+const UNDEFINED_FUNCTION = '42883'
+let hasChanges = true // presence.poll_room_changes: the extension has it since 0.3
+
+async function poll(userId: string, bookId: string, { connectionId, known, changes }: PollOptions) {
+  try {
+    if (changes && hasChanges) return await presence.pollRoomChanges(userId, bookId, connectionId, known)
+  } catch (error) {
+    if (sqlError(error)?.code !== UNDEFINED_FUNCTION) throw error
+    hasChanges = false
+  }
+  return { ...(await presence.pollRoom(userId, bookId, connectionId, known)), added: null, removed: null }
+}
+
+const members = (rows: unknown[] | null) => rows && memberRow.array().parse(rows)
 
 // Heartbeat and list in one. Null: no such book. Not joined: the connection is
 // unknown or its lease has ended, and the list is right all the same.
-export async function pollRoom(
-  user: SessionUser,
-  bookId: string,
-  { connectionId, known, presenceId }: PollOptions
-): Promise<RoomState | null> {
+export async function pollRoom(user: SessionUser, bookId: string, options: PollOptions): Promise<RoomState | null> {
+  const { presenceId } = options
   const book = await findReadable(user, bookId)
   if (!book) return null
-  const { version, joined, members } = await presence.pollRoom(user.id, bookId, connectionId, known)
+  const { version, joined, ...list } = await poll(user.id, bookId, options)
   return {
     version,
-    members: members && memberRow.array().parse(members),
+    members: members(list.members),
+    added: members(list.added),
+    removed: list.removed,
     joined,
     left: !joined && presenceId !== null && (await hasLeft(user, bookId, presenceId)),
     authorId: book.authorId

@@ -15,6 +15,17 @@ export const member = (userId: string, joinedAt = 1_000, more: Partial<Member> =
 
 type Tab = { bookId: string; connectionId: string }
 
+// What presence.poll_room_changes makes of two lists.
+function changesOf(before: Member[], after: Member[]) {
+  const known = new Map(before.map((member) => [member.userId, member]))
+  const there = new Set(after.map(({ userId }) => userId))
+  return {
+    members: null,
+    added: after.filter((member) => known.get(member.userId) !== member),
+    removed: before.map(({ userId }) => userId).filter((userId) => !there.has(userId))
+  }
+}
+
 export class FakeServer {
   calls: string[] = []
   members: Member[] = []
@@ -26,6 +37,7 @@ export class FakeServer {
   clock = () => Date.now()
   gate: Promise<void> = Promise.resolve() // answers wait for it
   beacons: Tab[] = []
+  lists = new Map<string, Member[]>() // by version, as far as it remembers
 
   private answer<T>(call: string, data: () => T) {
     this.calls.push(call)
@@ -40,6 +52,15 @@ export class FakeServer {
     return { id: '7', userId: 'me', bookId: 'emma', joinedAt: now, lastActiveAt: now, leftAt: null, isAuthor: false }
   }
 
+  private list(known: string | null) {
+    const version = `v${this.version}`
+    const before = known === null ? undefined : this.lists.get(known)
+    this.lists.set(version, [...this.members])
+    const same = { members: null, added: null, removed: null }
+    const whole = { members: [...this.members], added: null, removed: null }
+    return { version, ...(version === known ? same : before ? changesOf(before, this.members) : whole) }
+  }
+
   private leave = () => ({ left: true, at: new Date(this.clock()) })
 
   actions = {
@@ -51,11 +72,12 @@ export class FakeServer {
   routes = {
     joinTab: vi.fn((_: Tab, lease: string) => this.answer(`join ${lease}`, this.join)),
     pollTab: vi.fn((_: Tab, known: string | null, __: string | null) =>
-      this.answer(`poll ${known}`, () => {
-        const version = `v${this.version}`
-        const members = version === known ? null : [...this.members]
-        return { version, members, joined: this.joined, left: this.left, authorId: this.authorId }
-      })
+      this.answer(`poll ${known}`, () => ({
+        ...this.list(known),
+        joined: this.joined,
+        left: this.left,
+        authorId: this.authorId
+      }))
     ),
     leaveTab: vi.fn((_: Tab) => this.answer('leave tab', this.leave)),
     leaveEverywhere: vi.fn((_: string) => this.answer('leave everywhere', this.leave)),

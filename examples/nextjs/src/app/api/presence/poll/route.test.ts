@@ -1,8 +1,12 @@
+import { DatabaseError } from 'pg'
 import { describe, expect, it, vi } from 'vitest'
 import { asOwner, membersOf, newBook, signUp, type Person } from '../../../../../test/server/people'
 import '../../../../../test/server/request'
 import { ask } from '../../../../../test/server/routes'
+import { roomState, type Member } from '@/lib/members'
+import { presence } from '@/lib/presence'
 import { pool } from '@/lib/prisma'
+import { applyPoll } from '@/lib/room-list'
 import { joinRoom } from '@/lib/rooms'
 import { POST } from './route'
 
@@ -32,6 +36,44 @@ describe('POST /api/presence/poll', () => {
     expect((await poll({ bookId, known: version }, ben)).body.data).toMatchObject({ version, members: null })
     await asOwner('SELECT presence.leave_room($1, $2)', [ann.id, bookId])
     expect((await poll({ bookId, known: version }, ben)).body.data.members).toMatchObject([{ userId: ben.id }])
+  })
+
+  it('tells a tab that asks for changes those only, and the whole list where it knows too little', async () => {
+    const bookId = await newBook()
+    const reader = await signUp('Reader')
+    await enter(reader, bookId)
+    const list = new Map<string, Member>()
+    let known: string | null = null
+    let wholes = 0
+    const follow = async () => {
+      const { data } = (await poll({ bookId, known, changes: true }, reader)).body
+      const state = roomState.parse(data)
+      applyPoll(list, state)
+      known = state.version
+      if (state.members) wholes++
+      const { members } = roomState.parse((await poll({ bookId }, reader)).body.data)
+      const byId = (members: Iterable<Member>) => [...members].sort((a, b) => (a.userId < b.userId ? -1 : 1))
+      expect(byId(list.values())).toEqual(byId(members!))
+    }
+    await follow()
+    for (let round = 0; round < 25; round++) {
+      for (let changes = Math.floor(Math.random() * 4); changes > 0; changes--) {
+        const user = `user ${Math.floor(Math.random() * 9)}`
+        const call =
+          Math.random() < 0.5 ? 'leave_room($1, $2)' : `join_room($1, $2, user_info => '{"name": "${round}"}')`
+        await asOwner(`SELECT presence.${call}`, [user, bookId])
+      }
+      await follow()
+    }
+    expect(wholes).toBe(1)
+    // More than a room remembers of itself.
+    await asOwner(`SELECT presence.join_room('crowd ' || i, $1) FROM generate_series(1, 600) AS i`, [bookId])
+    await follow()
+    expect(wholes).toBe(2)
+    // A tab of before this build asks for nothing of the kind.
+    await asOwner(`SELECT presence.leave_room('crowd 1', $1)`, [bookId])
+    const { data } = (await poll({ bookId, known }, reader)).body
+    expect(data.members).toHaveLength(list.size - 1)
   })
 
   it('renews the lease', async () => {
@@ -85,6 +127,23 @@ describe('POST /api/presence/poll', () => {
     ['a number that JavaScript has rounded', 4190331999141695971]
   ])('refuses a version that is %s', async (_, known) => {
     expect((await poll({ bookId: await newBook(), known }, await signUp('Ann'))).status).toBe(400)
+  })
+
+  it('has the whole list from a database that knows no changes', async () => {
+    const bookId = await newBook()
+    const ann = await signUp('Ann')
+    await enter(ann, bookId)
+    const { version } = (await poll({ bookId }, ann)).body.data
+    await asOwner(`SELECT presence.join_room('ben', $1)`, [bookId])
+    const missing = Object.assign(new DatabaseError('no such function', 0, 'error'), { code: '42883' })
+    const changes = vi.spyOn(presence, 'pollRoomChanges').mockRejectedValue(missing)
+    for (let asked = 0; asked < 2; asked++)
+      expect((await poll({ bookId, known: version, changes: true }, ann)).body.data).toMatchObject({
+        members: [{ userId: ann.id }, { userId: 'ben' }],
+        added: null
+      })
+    expect(changes).toHaveBeenCalledTimes(1) // it is not asked again
+    changes.mockRestore()
   })
 
   it('answers 401, 404 and 503', async () => {

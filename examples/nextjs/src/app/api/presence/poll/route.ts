@@ -1,4 +1,4 @@
-// A tab's heartbeat, and the list if it is another one than the tab has.
+// A tab's heartbeat, and the list if it is another one than the tab has, or what has changed of it.
 
 import { z } from 'zod'
 import { presenceRoute } from '@/lib/http'
@@ -9,7 +9,8 @@ const input = z.object({
   bookId,
   connectionId,
   known: version.nullable(), // the version of the list that the tab has
-  presenceId: version.nullable() // the id that joinRoom returned
+  presenceId: version.nullable(), // the id that joinRoom returned
+  changes: z.boolean().default(false) // a tab older than this asks for the whole list
 })
 
 export const POST = (request: Request): Promise<Response> =>
