@@ -90,6 +90,38 @@ describe('10 are listed', { concurrency: true }, () => {
     assert.deepEqual(counts(channel).at(-1).presence.ids.slice(-2), ['new-3', 'new-2'])
   })
 
+  test('who come while the room is read are the newest all the same', async () => {
+    await crowd('rush', 2000)
+    const sockets = await Promise.all(Array.from({ length: 30 }, () => newSocket(gateway)))
+    await Promise.all(sockets.map((raw, i) => raw.subscribe('presence-room-rush', { user_id: `rush-${i}` })))
+    const raw = await newSocket(gateway)
+    const known = follow(raw)
+    await raw.subscribe('private-watch-room-rush')
+    assert.equal(known.count, 2030)
+    assert.deepEqual([...known.members.keys()].filter((id) => !id.startsWith('rush-')), [])
+  })
+
+  test('who came between two counts knows what came of what he was given', async () => {
+    await crowd('between', 20)
+    const watch = async () => {
+      const raw = await newSocket(gateway)
+      const known = follow(raw)
+      await raw.subscribe('private-watch-room-between')
+      return known
+    }
+    const first = await watch()
+    await join('warm', 'between')
+    await until('counted', () => first.count === 21 && first.members.has('warm'))
+    await join('short', 'between')
+    const known = await until('a list with him', async () => {
+      const now = await watch()
+      return now.count === 22 && now
+    })
+    assert.ok(known.members.has('short'))
+    await leave('short', 'between') // and all is what the others know
+    await until('told', () => known.count === 21 && !known.members.has('short'), 12_000)
+  })
+
   test('that the author comes all hear, and a member what he is now', async () => {
     await crowd('author', 50)
     const anns = await enter(newClient(gateway, 'ann'), 'author')

@@ -17,10 +17,11 @@ typedef struct Paging
 {
 	Channel *channel;
 	Members *members;
-	unsigned count; /* that clients know, and the page, or what is newer */
+	unsigned count; /* that all were told, and the page */
 	Buf page;
 	int64_t told_at; /* ms */
-	bool changed;
+	bool changed;    /* since */
+	bool mixed;      /* somebody who came since was given something else */
 	struct Paging *prev, *next;
 } Paging;
 
@@ -88,6 +89,7 @@ send_page(const Subscription *subscription, Members *members)
 
 	conn_send_list(subscription->socket->conn, &frame, 1, frame->len);
 	frame_unref(frame);
+	channel->paging->mixed |= channel->paging->changed;
 }
 
 void
@@ -145,16 +147,15 @@ list_changed(const Channel *channel)
 		channel->paging->changed = true;
 }
 
-/* The page is left out if it is what it was. */
+/* The page is left out if all have it. */
 static void
-tell(Paging *paging, Bytes page)
+tell(Paging *paging, Bytes page, bool all_have_it)
 {
-	bool same = bytes_equal(page, buf_bytes(&paging->page));
 	Buf data = {0};
 	Frame *frame;
 
 	buf_addf(&data, "{\"subscription_count\":%u", paging->count);
-	if (!same)
+	if (!all_have_it)
 	{
 		buf_addf(&data, ",\"presence\":{\"count\":%u,", paging->count);
 		buf_add(&data, page.data, page.len);
@@ -174,16 +175,18 @@ consider_telling(Paging *paging)
 {
 	unsigned count = members_count(paging->members);
 	Buf page = {0};
+	bool same;
 
-	paging->changed = false;
 	page_add(&page, paging->members, page_size(paging->channel), NULL);
-	if (count != paging->count || !bytes_equal(buf_bytes(&page), buf_bytes(&paging->page)))
+	same = !paging->mixed && bytes_equal(buf_bytes(&page), buf_bytes(&paging->page));
+	if (!same || count != paging->count)
 	{
 		paging->count = count;
-		tell(paging, buf_bytes(&page));
+		tell(paging, buf_bytes(&page), same);
 	}
 	buf_free(&paging->page);
 	paging->page = page;
+	paging->changed = paging->mixed = false;
 }
 
 void

@@ -3,8 +3,8 @@
  *	  The list of a room's members that a client is given: all of them, or a page.
  *
  * A channel is paged while its room has more members than the app lists (max_listed_members). Its
- * clients have the newest, and are told every few seconds how many there are and who is the newest,
- *in place of who comes and goes: what a client costs does not grow with the room.
+ * clients have the newest. Every few seconds they are told how many there are and which are the
+ * newest, not who comes and goes: what a client costs does not grow with the room.
  */
 #ifndef GATEWAY_LIST_H
 #define GATEWAY_LIST_H
