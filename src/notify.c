@@ -14,6 +14,8 @@
 
 #include "notify.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_database.h"
 #include "commands/async.h"
@@ -34,6 +36,8 @@ static struct
 {
 	Oid relid; /* of presence.event_secret; invalid: there was none */
 	bool loaded;
+	TransactionId
+		made_by; /* of ours, that made the secret: it is one if that commits; or invalid */
 	char key[NOTIFY_KEY_LEN];
 } mine;
 
@@ -102,14 +106,29 @@ make_secret(void)
 	store_execute(&insert, values, NULL);
 }
 
+/* A secret that was rolled back is nobody's: others have made another one. */
+static bool
+is_rolled_back(void)
+{
+	if (!TransactionIdIsValid(mine.made_by) || TransactionIdIsCurrentTransactionId(mine.made_by))
+		return false;
+	if (!TransactionIdDidCommit(mine.made_by))
+		return true;
+	mine.made_by = InvalidTransactionId;
+	return false;
+}
+
 void
 notify_load_key(bool again)
 {
 	Oid relid = secret_relation();
+	bool rolled_back = is_rolled_back();
 	Store store;
 
-	if (mine.loaded && mine.relid == relid && !again)
+	if (mine.loaded && mine.relid == relid && !again && !rolled_back)
 		return;
+	if (rolled_back)
+		mine.made_by = InvalidTransactionId;
 	mine.loaded = false;
 	mine.relid = relid;
 	if (!OidIsValid(relid))
@@ -120,6 +139,7 @@ notify_load_key(bool again)
 	if (!mine.loaded)
 	{
 		make_secret();
+		mine.made_by = GetCurrentTransactionId();
 		mine.loaded = read_secret();
 	}
 	store_close(&store);
