@@ -13,7 +13,7 @@ REGRESS = $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql))
 REGRESS_OPTS = --inputdir=test --load-extension=presence
 # The other ones write into the table of connections, which is empty on a server that preloads:
 # make test runs them on one that does not.
-ISOLATION = iso-close iso-drop iso-forget iso-join iso-skip iso-tab
+ISOLATION = iso-capacity iso-close iso-drop iso-forget iso-join iso-skip iso-tab
 ISOLATION_OPTS = --inputdir=test --load-extension=presence
 
 # Warnings are errors; the server's headers are not ours (-isystem). WERROR= builds all the same.

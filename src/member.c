@@ -81,26 +81,32 @@ member_new_presence(const JoinRequest *join)
 
 /*
  * Of those that give a capacity, one at a time joins a room, so that what it counts is still
- * so when it joins. Held until the end of the transaction.
+ * so when it joins. Held until the end of the transaction. False: the room is full, but he seems to
+ * be a member; if that turns out to have ended, it is to be asked again.
  */
-static void
-check_capacity(text *book_id, int32 capacity)
+static bool
+check_capacity(MemberKey member, int32 capacity)
 {
+	text *book_id = member.book_id;
 	uint64 hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(book_id),
 									  VARSIZE_ANY_EXHDR(book_id), 0);
+	Presence presence;
 	LOCKTAG tag;
 	int32 count;
 
 	if (capacity == 0)
-		return;
+		return true;
 	/* the last number tells it from advisory locks of SQL, which have 1 or 2 there */
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, 3);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	count = member_count(book_id, capacity);
-	if (count >= capacity)
+	count = member_count(book_id, capacity, true);
+	if (count < capacity)
+		return true;
+	if (!presence_find(member, &presence))
 		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 						errmsg("room \"%s\" is full", text_to_cstring(book_id)),
 						errdetail("It has %d members; the capacity is %d.", count, capacity)));
+	return false;
 }
 
 /*
@@ -143,8 +149,7 @@ find_or_insert(const JoinRequest *join, text *reserve, Presence *presence)
 		if ((lock == LOCK_HELD || attempts > 0) && find_lasting(join->member, moment, presence))
 			return false;
 		if (!checked)
-			check_capacity(join->member.book_id, join->capacity);
-		checked = true;
+			checked = check_capacity(join->member, join->capacity);
 		*presence = member_new_presence(join);
 		if (presence_insert(presence))
 		{

@@ -51,10 +51,10 @@ member_last_active(const Presence *presence, const Liveness *liveness)
 
 /* One by one, without those whose leases are over. */
 static int32
-count_alive(text *book_id)
+count_alive(text *book_id, bool latest)
 {
 	RoomView *view = connections_view_room(book_id);
-	Presences presences = presences_of_room(book_id, false);
+	Presences presences = presences_of_room(book_id, latest);
 	int32 count = 0;
 
 	for (int i = 0; i < presences.n; i++)
@@ -68,17 +68,17 @@ count_alive(text *book_id)
 }
 
 int32
-member_count(text *book_id, int32 limit)
+member_count(text *book_id, int32 limit, bool latest)
 {
 	int32 count;
 
 	if (connections_member_count(book_id, &count))
 		return count;
 	if (RecoveryInProgress())
-		return presences_count(book_id, limit);
-	if (limit > 0 && (count = presences_count(book_id, limit)) < limit)
+		return presences_count(book_id, limit, latest);
+	if (limit > 0 && (count = presences_count(book_id, limit, latest)) < limit)
 		return count;
-	return count_alive(book_id);
+	return count_alive(book_id, latest);
 }
 
 const char *

@@ -21,7 +21,10 @@ extern TimestampTz member_lease_end(const Liveness *liveness, Moment moment);
 extern Liveness member_liveness(const Presence *presence);
 extern TimestampTz member_last_active(const Presence *presence, const Liveness *liveness);
 
-/* Members of a room, or limit if that is less (0: no limit). */
-extern int32 member_count(text *book_id, int32 limit);
+/*
+ * Members of a room, or limit if that is less (0: no limit). latest: as of now, for a join, and not
+ * as the caller's snapshot has it.
+ */
+extern int32 member_count(text *book_id, int32 limit, bool latest);
 
 #endif /* PRESENCE_MEMBER_STATE_H */

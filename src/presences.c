@@ -154,18 +154,18 @@ read_datum(void)
 }
 
 int32
-presences_count(text *book_id, int32 limit)
+presences_count(text *book_id, int32 limit, bool latest)
 {
 	static Statement count = {
 		.sql = "SELECT pg_catalog.count(*)::pg_catalog.int4 FROM"
 			   " (SELECT FROM presence.room_presence AS p"
 			   " WHERE p.book_id OPERATOR(pg_catalog.=) $1 AND p.left_at IS NULL LIMIT $2) AS m",
 		.args = "ti",
-		.columns = "n",
-		.callers_snapshot = true};
+		.columns = "n"};
 	Datum values[] = {PointerGetDatum(book_id),
 					  Int64GetDatum(limit > 0 ? (int64) limit : PG_INT64_MAX)};
 
+	count.callers_snapshot = !latest;
 	store_execute(&count, values, NULL);
 	return DatumGetInt32(read_datum());
 }

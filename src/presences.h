@@ -27,8 +27,8 @@ extern Presences presences_of_user(text *user_id, bool latest);
 /* Those of some members of a room as of now, in their order; id 0: none is open. */
 extern Presences presences_of_members(text *book_id, text **user_ids, int n);
 
-/* Their number, or limit if that is less; 0: no limit. */
-extern int32 presences_count(text *book_id, int32 limit);
+/* Their number, or limit if that is less; 0: no limit. latest: as above. */
+extern int32 presences_count(text *book_id, int32 limit, bool latest);
 extern int64 presences_count_all(void);
 
 /* Open presences in the order of book_id and user_id, after a member (NULL: from the start). */

@@ -158,7 +158,7 @@ admit_to_room(MemberKey member, bool has_user_info)
 	if (presence_pusher_max_members == 0)
 		return NULL;
 
-	members = member_count(member.book_id, presence_pusher_max_members);
+	members = member_count(member.book_id, presence_pusher_max_members, false);
 	if (members >= presence_pusher_max_members)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("room \"%s\" is full", text_to_cstring(member.book_id)),

@@ -330,7 +330,7 @@ presence_member_count(PG_FUNCTION_ARGS)
 	Store store;
 
 	store_open(&store, STORE_READ, "presence.member_count()");
-	count = member_count(book_id, 0);
+	count = member_count(book_id, 0, false);
 	store_close(&store);
 	PG_RETURN_INT32(count);
 }

@@ -75,6 +75,11 @@ for my $call (
 {
 	is(sqlstate($standby, 'postgres', "SELECT presence.$call"), '25006', "on the standby: $call is refused");
 }
+is(sqlstate($standby, 'postgres', "SELECT * FROM presence.$_"), '0A000', "on the standby there is no $_") for qw(event_secret channel_cache connection);
+is($primary->safe_psql('postgres', q{
+	CREATE PUBLICATION everything FOR ALL TABLES;
+	SELECT count(*) FROM pg_publication_tables WHERE tablename IN ('event_secret', 'channel_cache', 'connection');
+	DROP PUBLICATION everything}), '0', 'nor in a publication of all tables');
 my $error = '';
 $standby->psql('postgres', "SELECT presence.join_room('eve', 'b')", stderr => \$error);
 like($error, qr/ERROR:  cannot execute presence\.join_room\(\) during recovery/, 'and says why');

@@ -31,6 +31,22 @@ my $shape = q{
 	FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
 	WHERE c.relnamespace = 'presence'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
 	ORDER BY c.relname, a.attname;
+	SELECT 'behind a column', a.attrelid::regclass, a.attname, a.attstattarget, a.attcompression, a.attgenerated
+	FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+	WHERE c.relnamespace = 'presence'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.relname, a.attname;
+	SELECT 'behind a function', p.oid::regprocedure::text, p.prosecdef, p.proleakproof, p.prokind, p.prosupport, l.lanname
+	FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang WHERE p.pronamespace = 'presence'::regnamespace ORDER BY 2;
+	SELECT 'index', i.indexrelid::regclass, i.indisunique, i.indisprimary, i.indisclustered, i.indisreplident, i.indisvalid, i.indisready
+	FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE c.relnamespace = 'presence'::regnamespace ORDER BY c.relname;
+	SELECT 'sequence', s.seqrelid::regclass, format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcache, s.seqcycle
+	FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid WHERE c.relnamespace = 'presence'::regnamespace ORDER BY c.relname;
+	SELECT 'schema', n.nspname, n.nspowner::regrole, n.nspacl::text FROM pg_namespace AS n WHERE n.nspname = 'presence';
+	SELECT 'extension', e.extowner::regrole, e.extnamespace::regnamespace, e.extrelocatable FROM pg_extension AS e WHERE e.extname = 'presence';
+	SELECT 'as dumped from', pg_describe_object(i.classoid, i.objoid, i.objsubid), i.privtype, i.initprivs::text
+	FROM pg_init_privs AS i JOIN pg_depend AS d ON d.classid = i.classoid AND d.objid = i.objoid AND d.deptype = 'e'
+		JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'presence' ORDER BY 2;
+	SELECT 'policy', p.polname, p.polrelid::regclass FROM pg_policy AS p JOIN pg_class AS c ON c.oid = p.polrelid WHERE c.relnamespace = 'presence'::regnamespace ORDER BY 2;
+	SELECT 'rule', r.rulename, r.ev_class::regclass, r.ev_enabled FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class WHERE c.relnamespace = 'presence'::regnamespace ORDER BY 3, 2;
 	SELECT 'constraint', c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid)
 	FROM pg_constraint AS c WHERE c.connamespace = 'presence'::regnamespace ORDER BY 2, 3;
 	SELECT 'trigger', pg_get_triggerdef(t.oid) FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid

@@ -12,7 +12,7 @@ use PresenceTest;
 
 my @commands = (
 	'VACUUM FULL presence.room_presence', 'CLUSTER presence.room_presence USING room_presence_pkey',
-	'REINDEX TABLE CONCURRENTLY presence.room_presence', 'REINDEX TABLE presence.room_presence', 'VACUUM FULL presence.connection',
+	'REINDEX TABLE CONCURRENTLY presence.room_presence', 'VACUUM FULL presence.connection',
 	'REINDEX TABLE CONCURRENTLY presence.connection', 'VACUUM (FREEZE, ANALYZE) presence.room_presence');
 my $twice = 'SELECT count(*) FROM (SELECT FROM presence.room_presence WHERE left_at IS NULL GROUP BY user_id, book_id HAVING count(*) > 1) AS d';
 
