@@ -28,6 +28,8 @@
 #define MAX_BLOCKED_MS 5000
 #define TROUBLE_US     500000 /* the database takes nothing: until all are tried again */
 
+#define ROOM_ON_ANOTHER_NODE "PR001" /* of a cluster: no later try here would do better */
+
 enum
 {
 	USER_ID,
@@ -181,18 +183,18 @@ is_passing(const char *sqlstate)
 
 /* One join alone: it is blocked, or refused, or nobody waits for it any more. */
 static void
-failed_alone(Join *join, bool passing, const char *why)
+failed_alone(Join *join, const char *sqlstate, const char *why)
 {
 	Seat *seat = join->seat;
 
-	if (seat && passing)
+	if (seat && is_passing(sqlstate))
 	{
 		block(join);
 		return;
 	}
 	free_join(join);
 	if (seat)
-		join_events->refused(seat, why);
+		join_events->refused(seat, why, strcmp(sqlstate, ROOM_ON_ANOTHER_NODE) == 0);
 }
 
 /* The database takes nothing, whatever it is: all wait. */
@@ -218,7 +220,6 @@ failed(const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *why = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	bool passing = is_passing(sqlstate ? sqlstate : "");
 	Join *join;
 	int n;
 
@@ -235,13 +236,13 @@ failed(const PGresult *result)
 		unsend(join);
 		join->max_batch = n > 1 ? (n + 1) / 2 : 1;
 		if (n == 1)
-			failed_alone(join, passing, why ? why : "unknown error");
+			failed_alone(join, sqlstate, why ? why : "unknown error");
 		else if (join->seat)
 			DL_APPEND(waiting, join);
 		else
 			free_join(join);
 	}
-	gather_until = passing ? 0 : now_us() + RETRY_US;
+	gather_until = is_passing(sqlstate) ? 0 : now_us() + RETRY_US;
 }
 
 static void

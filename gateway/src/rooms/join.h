@@ -13,8 +13,8 @@ typedef struct JoinEvents
 	bool (*joined)(Seat *seat, int64_t handle, const MemberRow *row);
 	/* All of its call have joined: the client can be given the list. */
 	void (*all_joined)(Seat *seat);
-	/* The database refuses this one, and will again. */
-	void (*refused)(Seat *seat, const char *why);
+	/* The database refuses this one, and will again; elsewhere: the room is on another server. */
+	void (*refused)(Seat *seat, const char *why, bool elsewhere);
 	/* The seat went while it joined. */
 	void (*orphaned)(int64_t handle);
 } JoinEvents;

@@ -240,7 +240,7 @@ end_seat(Seat *seat, const char *type, const char *why, int status)
 }
 
 static void
-refused(Seat *seat, const char *why)
+refused(Seat *seat, const char *why, bool elsewhere)
 {
 	const LogField fields[] = {{"reason", why},
 							   {"app", seat->subscription->channel->app->id},
@@ -250,7 +250,8 @@ refused(Seat *seat, const char *why)
 							   {NULL, NULL}};
 
 	log_fields(LOG_WARNING, "a join was refused", fields);
-	if (!seat->subscription->active) /* one that is in already is tried again, later */
+	/* one that is in already is tried again, later, if its room has not moved away */
+	if (!seat->subscription->active || elsewhere)
 		end_seat(seat, "PresenceError", "the database refused the join", 500);
 }
 
