@@ -232,6 +232,18 @@ export function presenceOn(db: Database) {
         SELECT extract(epoch FROM presence.time_in_room(${userId}, ${bookId},
           coalesce(${since}::timestamptz, '-infinity'), coalesce(${until}::timestamptz, now())))::float8 AS value`),
 
+    // Many machines: null, and one node, where rooms are not spread over several.
+
+    isSharded: () => value(db.$queryRaw<{ value: boolean }[]>`SELECT presence.is_sharded() AS value`),
+
+    roomNode: (bookId: string) =>
+      one(db.$queryRaw<{ host: string | null; port: number | null }[]>`
+        SELECT nodename AS host, nodeport AS port FROM presence.room_node(${bookId})`),
+
+    // The rows that a query has on each node.
+    onAllNodes: (query: string) => db.$queryRaw<{ host: string | null; port: number | null; row: Json }[]>`
+      SELECT nodename AS host, nodeport AS port, result AS row FROM presence.on_all_nodes(${query})`,
+
     // Upkeep: for the owner of the database
 
     sweep: () => value(db.$queryRaw<{ value: number }[]>`SELECT presence.sweep() AS value`),
