@@ -242,7 +242,8 @@ export function presenceOn(db: Database) {
       value(db.$queryRaw<{ value: string }[]>`SELECT presence.forget_user(${userId})::text AS value`),
 
     forgetBook: (bookId: string) =>
-      value(db.$queryRaw<{ value: string }[]>`SELECT forgotten::text AS value FROM presence.forget_book(${bookId}) AS forgotten`)
+      value(db.$queryRaw<{ value: string }[]>`
+        SELECT forgotten::text AS value FROM presence.forget_book(${bookId}) AS forgotten`)
   }
 }
 
