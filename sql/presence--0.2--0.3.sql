@@ -318,7 +318,7 @@ LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_is_sharded
 CREATE FUNCTION presence.query_as_json(query text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET presence.moved_rooms TO on AS $$
 DECLARE
-	answer jsonb;
+	answer pg_catalog.jsonb;
 BEGIN
 	EXECUTE pg_catalog.format(
 		'SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(q)), ''[]'') FROM (%s) AS q', query)
@@ -337,7 +337,7 @@ BEGIN
 		RAISE 'query must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	IF NOT presence.is_sharded() THEN
-		RETURN QUERY SELECT NULL::text, NULL::integer, e.value
+		RETURN QUERY SELECT NULL::pg_catalog.text, NULL::integer, e.value
 			FROM pg_catalog.jsonb_array_elements(presence.query_as_json(query)) AS e;
 		RETURN;
 	END IF;
@@ -352,7 +352,7 @@ BEGIN
 				DETAIL = pg_catalog.format('The node is %s:%s.', node.nodename, node.nodeport);
 		END IF;
 		RETURN QUERY SELECT node.nodename, node.nodeport, e.value
-			FROM pg_catalog.jsonb_array_elements(node.result::jsonb) AS e;
+			FROM pg_catalog.jsonb_array_elements(node.result::pg_catalog.jsonb) AS e;
 	END LOOP;
 END
 $$;
@@ -361,7 +361,7 @@ $$;
 CREATE FUNCTION presence.check_citus() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
 DECLARE
-	version text;
+	version pg_catalog.text;
 BEGIN
 	SELECT e.extversion INTO version FROM pg_catalog.pg_extension AS e
 	WHERE e.extname OPERATOR(pg_catalog.=) 'citus';
@@ -387,11 +387,13 @@ BEGIN
 END
 $$;
 
--- What each worker is told, as statements of PL/pgSQL: that there is presence, which numbers it gives, who may do what. The
--- number of a stay begins with that of the node's group, so that no two nodes give the same.
+-- What each worker is told, as statements of PL/pgSQL: that there is presence, who may do what,
+-- which numbers it gives. That of a stay begins with the number of the node's group, so that no two
+-- nodes give the same.
 CREATE FUNCTION presence.worker_commands() RETURNS SETOF text
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
 BEGIN
+	RETURN NEXT 'SET LOCAL search_path = pg_catalog';
 	RETURN NEXT 'SET LOCAL citus.enable_ddl_propagation = off';
 	RETURN QUERY SELECT pg_catalog.format(
 			'CREATE EXTENSION IF NOT EXISTS presence VERSION %L', e.extversion)
@@ -411,7 +413,7 @@ BEGIN
 			SELECT pg_catalog.format('TABLE presence.%I', c.relname), c.relacl, c.relowner
 			FROM pg_catalog.pg_class AS c
 			WHERE c.relnamespace OPERATOR(pg_catalog.=) 'presence'::pg_catalog.regnamespace
-				AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'v']::"char"[])
+				AND c.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'v']::pg_catalog."char"[])
 		) AS o
 			CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a
 			JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) a.grantee
@@ -436,7 +438,7 @@ $$;
 CREATE FUNCTION presence.shard_with_citus(shard_count integer DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
-	commands text;
+	commands pg_catalog.text;
 	node record;
 BEGIN
 	PERFORM presence.check_citus();
@@ -466,7 +468,7 @@ $$;
 CREATE FUNCTION presence.unshard_from_citus() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE AS $$
 DECLARE
-	room_shard CONSTANT regclass := 'presence.room_shard';
+	room_shard CONSTANT pg_catalog.regclass := 'presence.room_shard';
 BEGIN
 	PERFORM presence.check_citus();
 	IF NOT presence.is_sharded() THEN

@@ -229,8 +229,8 @@ export function presenceOn(db: Database) {
     // Seconds.
     timeInRoom: (userId: string, bookId: string, since: Date | null = null, until: Date | null = null) =>
       value(db.$queryRaw<{ value: number }[]>`
-        SELECT extract(epoch FROM presence.time_in_room(${userId}, ${bookId},
-          coalesce(${since}::timestamptz, '-infinity'), coalesce(${until}::timestamptz, now())))::float8 AS value`),
+        SELECT extract(epoch FROM stay)::float8 AS value FROM presence.time_in_room(${userId}, ${bookId},
+          coalesce(${since}::timestamptz, '-infinity'), coalesce(${until}::timestamptz, now())) AS stay`),
 
     // Many machines: null, and one node, where rooms are not spread over several.
 
@@ -255,7 +255,8 @@ export function presenceOn(db: Database) {
       value(db.$queryRaw<{ value: string }[]>`SELECT presence.forget_user(${userId})::text AS value`),
 
     forgetBook: (bookId: string) =>
-      value(db.$queryRaw<{ value: string }[]>`SELECT presence.forget_book(${bookId})::text AS value`)
+      value(db.$queryRaw<{ value: string }[]>`
+        SELECT forgotten::text AS value FROM presence.forget_book(${bookId}) AS forgotten`)
   }
 }
 
