@@ -133,11 +133,13 @@ find_lasting(MemberKey member, Moment moment, Presence *presence)
 	return found;
 }
 
-/* The presence the user has, or the one this call inserts (true). */
+/*
+ * The presence the user has, or the one this call inserts (true). The lock may have taken long:
+ * what ended meanwhile has ended for all others.
+ */
 static bool
 find_or_insert(const JoinRequest *join, text *reserve, Presence *presence)
 {
-	Moment moment = moment_now();
 	bool checked = false;
 	int attempts = 0;
 
@@ -146,7 +148,8 @@ find_or_insert(const JoinRequest *join, text *reserve, Presence *presence)
 		LockResult lock = connections_lock(join->member, reserve, true);
 
 		reserve = NULL;
-		if ((lock == LOCK_HELD || attempts > 0) && find_lasting(join->member, moment, presence))
+		if ((lock == LOCK_HELD || attempts > 0) &&
+			find_lasting(join->member, moment_now(), presence))
 			return false;
 		if (!checked)
 			checked = check_capacity(join->member, join->capacity);

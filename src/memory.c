@@ -402,13 +402,30 @@ count_change(RoomEntry *room, text *user_id)
 		ring_add(room->ring, room->version, user_id);
 }
 
+/* Whether no lease that others know of holds him: reads leave him out, though he is a member. */
+static bool
+is_lapsed(MemberEntry *member)
+{
+	int64 now = presence_monotonic();
+	dlist_iter iter;
+
+	dlist_foreach (iter, &member->connections)
+	{
+		ConnectionEntry *connection = dlist_container(ConnectionEntry, node, iter.cur);
+
+		if (connection->xmin == FrozenTransactionId && memory_lease_end_mono(connection) > now)
+			return false;
+	}
+	return true;
+}
+
 /* The member is in the room as his connections say, and the list is another one. */
 static void
-count_member(MemberEntry *member, EndOf end)
+count_member(MemberEntry *member, EndOf end, bool was_lapsed)
 {
 	bool is_member = !dlist_is_empty(&member->connections);
 
-	if (is_member != member->is_member ||
+	if (is_member != member->is_member || (was_lapsed && !is_lapsed(member)) ||
 		(TransactionIdIsValid(member->list_changer) && did_commit(member->list_changer, end)))
 		count_change(member->room, member->user_id);
 	member->room->nmembers += (int) is_member - (int) member->is_member;
@@ -420,14 +437,16 @@ static bool
 settle(MemberEntry *member, EndOf end)
 {
 	dlist_mutable_iter iter;
+	bool was_lapsed;
 
 	if (TransactionIdIsValid(member->changer))
 	{
 		if (!has_ended(member->changer, end))
 			return true;
+		was_lapsed = member->is_member && is_lapsed(member);
 		dlist_foreach_modify (iter, &member->connections)
 			settle_connection(dlist_container(ConnectionEntry, node, iter.cur), end);
-		count_member(member, end);
+		count_member(member, end, was_lapsed);
 		member->changer = InvalidTransactionId;
 		dlist_delete(&member->changing_node);
 	}
