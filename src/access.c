@@ -62,12 +62,30 @@ static const char monitor_views[] = "presence.online, presence.rooms, presence.c
 									"presence.stats";
 
 static void
-grant(const char *privilege, const char *kind, const char *objects, const char *role)
+spi_connect(void)
 {
-	char *command = psprintf("GRANT %s ON %s %s TO %s", privilege, kind, objects, role);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
 
+static void
+spi_execute(const char *command)
+{
 	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not execute \"%s\"", command);
+}
+
+static void
+spi_finish(void)
+{
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+static void
+grant(const char *privilege, const char *kind, const char *objects, const char *role)
+{
+	spi_execute(psprintf("GRANT %s ON %s %s TO %s", privilege, kind, objects, role));
 }
 
 /* Starts the grants; returns the quoted name of the role. */
@@ -78,17 +96,9 @@ begin_grants(FunctionCallInfo fcinfo, const char *function)
 
 	PreventCommandDuringRecovery(function);
 	PreventCommandIfReadOnly(function);
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	spi_connect();
 	grant("USAGE", "SCHEMA", "presence", role);
 	return role;
-}
-
-static void
-end_grants(void)
-{
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
 }
 
 /* grant_app(role) */
@@ -99,7 +109,7 @@ presence_grant_app(PG_FUNCTION_ARGS)
 
 	grant("EXECUTE", "FUNCTION", app_functions, role);
 	grant("EXECUTE", "FUNCTION", read_functions, role);
-	end_grants();
+	spi_finish();
 	PG_RETURN_VOID();
 }
 
@@ -114,7 +124,7 @@ presence_grant_gateway(PG_FUNCTION_ARGS)
 	grant("EXECUTE", "FUNCTION", gateway_functions, role);
 	grant("EXECUTE", "FUNCTION", "presence.liveness, presence.liveness_list", role);
 	grant("SELECT", "TABLE", gateway_views, role);
-	end_grants();
+	spi_finish();
 	PG_RETURN_VOID();
 }
 
@@ -127,7 +137,7 @@ presence_grant_monitor(PG_FUNCTION_ARGS)
 	grant("EXECUTE", "FUNCTION", read_functions, role);
 	grant("EXECUTE", "FUNCTION", monitor_functions, role);
 	grant("SELECT", "TABLE", monitor_views, role);
-	end_grants();
+	spi_finish();
 	PG_RETURN_VOID();
 }
 
@@ -143,20 +153,17 @@ presence_grant_for_good(PG_FUNCTION_ARGS)
 	if (!creating_extension)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("grant_for_good() is for the scripts of the extension")));
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	spi_connect();
 	creating_extension = false;
 	PG_TRY();
 	{
-		if (SPI_execute(statement, false, 0) != SPI_OK_UTILITY)
-			elog(ERROR, "could not execute \"%s\"", statement);
+		spi_execute(statement);
 	}
 	PG_FINALLY();
 	{
 		creating_extension = true;
 	}
 	PG_END_TRY();
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
+	spi_finish();
 	PG_RETURN_VOID();
 }

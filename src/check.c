@@ -153,28 +153,30 @@ check_orphans(ReturnSetInfo *rsinfo, DatabaseSlot *slot)
 					 : "Nobody calls presence.sweep(): have it called every few seconds.");
 }
 
-/* How connections are kept, and who ends leases. */
+/* How connections are kept, and who ends leases. slot: NULL, this database has none. */
 static void
 check_server(ReturnSetInfo *rsinfo, DatabaseSlot *slot)
 {
 	if (shared_state == NULL)
+	{
 		finding(rsinfo, FINDING_NOTICE, "not_preloaded",
 				"presence is not in shared_preload_libraries: connections are rows of a table, and "
 				"nobody ends leases but who calls presence.sweep().",
 				"Preload it if you can, else have presence.sweep() called every few seconds.");
-	else if (slot == NULL)
+		return;
+	}
+	check_memory(rsinfo);
+	if (slot == NULL)
+	{
 		finding(rsinfo, FINDING_ERROR, "database_not_served",
 				"Too many databases use presence: this one has no worker, and its connections are "
 				"rows of a table.",
 				"Increase presence.max_databases, and restart the server; until then have "
 				"presence.sweep() called every few seconds.");
-	if (shared_state != NULL)
-		check_memory(rsinfo);
-	if (slot != NULL)
-	{
-		check_worker(rsinfo, slot);
-		check_event_queue(rsinfo, slot);
+		return;
 	}
+	check_worker(rsinfo, slot);
+	check_event_queue(rsinfo, slot);
 }
 
 /* check() */

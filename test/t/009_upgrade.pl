@@ -108,6 +108,47 @@ for my $version (@versions)
 		"$version: with a worker");
 }
 
+# Who had been given something has what a new installation gives for it.
+my $privileges = q{
+	SELECT r.rolname, p.oid::regprocedure::text FROM pg_proc AS p, pg_roles AS r
+	WHERE p.pronamespace = 'presence'::regnamespace AND r.rolname IN ('web', 'gateway', 'monitor', 'nobody') AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1, 2;
+	SELECT r.rolname, c.relname FROM pg_class AS c, pg_roles AS r
+	WHERE c.relnamespace = 'presence'::regnamespace AND c.relkind IN ('r', 'v') AND r.rolname IN ('web', 'gateway', 'monitor', 'nobody')
+		AND has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE') ORDER BY 1, 2;
+};
+my %given;
+$node->safe_psql('postgres', 'CREATE ROLE web; CREATE ROLE gateway; CREATE ROLE monitor; CREATE ROLE nobody');
+for my $version ($newest, grep { $_ ne $newest } @versions)
+{
+	my $dbname = "granted_$version";
+
+	$node->safe_psql('postgres', qq(CREATE DATABASE "$dbname"));
+	$node->safe_psql($dbname, "CREATE EXTENSION presence VERSION '$version'");
+	if ($version eq $newest)
+	{
+		$node->safe_psql($dbname, "SELECT presence.grant_app('web'), presence.grant_gateway('gateway'), presence.grant_monitor('monitor')");
+	}
+	else
+	{
+		# what the old ones gave: the same, of what there was
+		my %there = map { $_ => 1 } split /\n/, $node->safe_psql($dbname, q{
+			SELECT proname FROM pg_proc WHERE pronamespace = 'presence'::regnamespace
+			UNION ALL SELECT relname FROM pg_class WHERE relnamespace = 'presence'::regnamespace AND relkind = 'v'});
+		my $grants = '';
+		for my $line (split /\n/, $given{$newest})
+		{
+			my ($role, $name) = $line =~ /^(\w+)\|(?:presence\.)?"?(\w+)/;
+			$grants .= 'GRANT ' . ($line =~ /\(/ ? 'EXECUTE ON FUNCTION' : 'SELECT ON') . qq( presence."$name" TO $role;) if $there{$name};
+		}
+		$node->safe_psql($dbname, $grants);
+		$node->safe_psql($dbname, 'ALTER EXTENSION presence UPDATE');
+	}
+	$given{$version} = $node->safe_psql($dbname, $privileges);
+}
+like($given{$newest}, qr/^monitor\|presence\."check"/m, 'there are privileges to compare');
+unlike($given{$newest}, qr/^nobody/m, 'and none for others');
+is($given{$_}, $given{$newest}, "$_: who had been given something has it, and what is new") for grep { $_ ne $newest } @versions;
+
 # A new library: those who have the old one keep it, others get the new one.
 my $library = $node->config_data('--pkglibdir') . '/presence.so';
 SKIP:

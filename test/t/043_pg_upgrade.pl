@@ -24,9 +24,11 @@ for my $mode ($ENV{OLD_INSTALL} ? ('--copy', '--link') : '--link')
 	my $name = $mode =~ s/\W//gr;
 	my $old = PostgreSQL::Test::Cluster->new("old_$name", $ENV{OLD_INSTALL} ? (install_path => $ENV{OLD_INSTALL}) : ());
 	my $new = PostgreSQL::Test::Cluster->new("new_$name");
+	my @extra = ('--encoding=UTF8', '--locale=C');
+	push @extra, '--no-data-checksums' if $old->pg_version < 18 && $new->pg_version >= 18; # which 18 has by default
 	for my $node ($old, $new)
 	{
-		$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+		$node->init(extra => $node == $new ? \@extra : [ @extra[ 0, 1 ] ]);
 		$node->append_conf('postgresql.conf', "shared_preload_libraries = 'presence'\npresence.timeout = '5 s'");
 	}
 	$old->start;
