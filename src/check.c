@@ -2,7 +2,7 @@
  * check.c
  *	  presence.check(): what is wrong with an installation, in rows; none: all is well.
  *
- * It is made to be called every few seconds by what monitors a server: it reads who is here and
+ * It is made to be called every minute by what monitors a server: it reads who is here and
  * the catalogs, and nothing of the past. What lasts a moment as a rule (a worker that starts, an
  * event on its way, a lease that has just ended) is no finding before it has lasted.
  */
@@ -22,7 +22,9 @@
 
 PG_FUNCTION_INFO_V1(presence_check);
 
-#define PATIENCE (30 * USECS_PER_SEC) /* the worker looks every 10 seconds */
+#define PATIENCE        (30 * USECS_PER_SEC)
+/* The worker looks every 10 seconds; many leases that end together take it longer. */
+#define WORKER_PATIENCE (60 * USECS_PER_SEC)
 
 /* Percent of presence.memory_limit; with what pieces are rounded up to, most of it. */
 #define MUCH_MEMORY 70
@@ -60,7 +62,7 @@ check_worker(ReturnSetInfo *rsinfo, DatabaseSlot *slot)
 	silent = GetCurrentTimestamp() - Max(slot->since, slot->last_sweep);
 	LWLockRelease(shared_state->lock);
 
-	if (held || (silent < PATIENCE && !(pid == 0 && impossible)))
+	if (held || (silent < WORKER_PATIENCE && !(pid == 0 && impossible)))
 		return;
 	if (pid == 0)
 		finding(rsinfo, FINDING_ERROR, "worker_missing",
@@ -69,8 +71,10 @@ check_worker(ReturnSetInfo *rsinfo, DatabaseSlot *slot)
 						   : "The server's log says why it ends or does not start.");
 	else
 		finding(rsinfo, FINDING_ERROR, "worker_stuck",
-				psprintf("The worker, process %d, has ended no lease for " INT64_FORMAT " s.", pid,
-						 silent / USECS_PER_SEC),
+				psprintf(
+					"The worker, process %d, has not been through with the leases for " INT64_FORMAT
+					" s.",
+					pid, silent / USECS_PER_SEC),
 				"The server's log says what fails. It may be stopped, or wait for a disk.");
 }
 

@@ -260,7 +260,7 @@ check_open_transactions(ReturnSetInfo *rsinfo)
 			finding(
 				rsinfo, FINDING_WARNING, "open_transaction",
 				psprintf(
-					"Process %d changes rooms in a transaction that has been open for " INT64_FORMAT
+					"Process %d has rooms locked, in a transaction that has been open for " INT64_FORMAT
 					" s.",
 					pid, (now - start) / USECS_PER_SEC),
 				psprintf("Who wants to change the same members waits for it. To end it: SELECT "
