@@ -40,6 +40,14 @@ async function followers(world) {
   return wrong
 }
 
+// Gateways have the sockets of clients that are connected, and no others.
+async function sockets({ gateways, clients }) {
+  const here = await Promise.all(gateways.map(({ now }) => now.metric('sockets')))
+  const connected = clients.filter(({ pusher }) => pusher?.connection.state === 'connected').length
+  const sum = here.reduce((total, n) => total + n, 0)
+  return sum === connected ? [] : [`gateways have ${here.join(' and ')} sockets of ${connected} clients`]
+}
+
 // All that is not as it is to be at this moment; what is on its way may be among it.
 async function wrongs(world) {
   const rows = await world.server.query(stays)
@@ -54,6 +62,7 @@ async function wrongs(world) {
     ...world.clients.flatMap((client) => client.wrong(seats)),
     ...difference('the listener', [...world.listener.members.values()].sort(), keys),
     ...world.listener.account(rows),
+    ...(await sockets(world)),
     ...(unknown ? [`${unknown} connections can't be heard`] : [])
   ]
 }
