@@ -9,6 +9,8 @@ export const timeout = 5 // presence.timeout, seconds
 const stays = 'SELECT id, book_id, user_id, left_at FROM presence.room_presence'
 const unheard = `SELECT cardinality(presence.touch(COALESCE(array_agg(id), '{}'))) AS unknown FROM presence.connections
 	WHERE stand_in IS NULL AND user_id LIKE 'g%'`
+const held = `SELECT c.book_id, c.user_id, c.connection_id, c.id, c.stand_in, c.ttl::text, clock_timestamp()::text AS now, c.last_active_at::text AS heard, c.expires_at::text,
+	c.presence_id, p.joined_at::text, p.left_at FROM presence.room_presence AS p LEFT JOIN presence.connections AS c ON c.presence_id = p.id WHERE p.left_at IS NULL`
 const counters = "SELECT since::text, joins - leaves - timeouts AS members, (SELECT count(*) FROM presence.room_presence WHERE left_at IS NULL) AS open FROM presence.stats"
 
 const difference = (name, one, other) => {
@@ -77,6 +79,9 @@ async function eventually(world, name, check, seconds) {
     await sleep(100)
   } while (Date.now() < start + seconds * 1000 * slowness)
   for (const what of found.slice(0, 8)) world.wrong(`${name}: ${what}`)
+  for (const row of await world.server.query(held).catch(() => [])) world.say(JSON.stringify(row))
+  for (const { number, user, channels, pusher } of world.clients)
+    world.say(`client ${number} (${user}, ${pusher?.connection.state}, ${pusher?.connection.socket_id}): ${[...channels.keys()].join(' ')}; pusher-js: ${pusher?.channels.all().map(({ name, subscribed, subscriptionPending, subscriptionCancelled }) => `${name} ${subscribed} ${subscriptionPending} ${subscriptionCancelled}`).join(', ')}`)
 }
 
 const guests = async (world) =>
@@ -91,7 +96,7 @@ export async function count(world) {
 export async function afterStorm(world, before, slots) {
   // A worker that found no slot is tried again every 10 seconds.
   await eventually(world, 'nobody stays past his lease', () => guests(world), Math.max(longestLease, timeout) + (slots ? 16 : 5))
-  await eventually(world, 'all pictures are the table', () => wrongs(world), 45)
+  await eventually(world, 'all pictures are the table', () => wrongs(world), 20)
   await eventually(world, 'lists of changes are the table', () => followers(world), 10)
   const after = await count(world)
   if (before.since === after.since && before.rest !== after.rest) world.wrong(`the counters are off by ${after.rest - before.rest}`)
