@@ -80,6 +80,7 @@ async function eventually(world, name, check, seconds) {
   } while (Date.now() < start + seconds * 1000 * slowness)
   for (const what of found.slice(0, 8)) world.wrong(`${name}: ${what}`)
   for (const row of await world.server.query(held).catch(() => [])) world.say(JSON.stringify(row))
+  for (const { now, pid } of world.gateways) world.say(`gateway ${pid}: ${(await now.get('/metrics').catch(() => '')).match(/^presence_gateway_(sockets|rooms|subscriptions|seats|drops|heartbeat)\S* \S+$/gm)?.join(', ')}`)
   for (const { number, user, channels, pusher } of world.clients)
     world.say(`client ${number} (${user}, ${pusher?.connection.state}, ${pusher?.connection.socket_id}): ${[...channels.keys()].join(' ')}; pusher-js: ${pusher?.channels.all().map(({ name, subscribed, subscriptionPending, subscriptionCancelled }) => `${name} ${subscribed} ${subscriptionPending} ${subscriptionCancelled}`).join(', ')}`)
 }
@@ -96,7 +97,7 @@ export async function count(world) {
 export async function afterStorm(world, before, slots) {
   // A worker that found no slot is tried again every 10 seconds.
   await eventually(world, 'nobody stays past his lease', () => guests(world), Math.max(longestLease, timeout) + (slots ? 16 : 5))
-  await eventually(world, 'all pictures are the table', () => wrongs(world), 20)
+  await eventually(world, 'all pictures are the table', () => wrongs(world), 45)
   await eventually(world, 'lists of changes are the table', () => followers(world), 10)
   const after = await count(world)
   if (before.since === after.since && before.rest !== after.rest) world.wrong(`the counters are off by ${after.rest - before.rest}`)
