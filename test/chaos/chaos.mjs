@@ -147,7 +147,7 @@ async function storm(world, number, strikes) {
   }, 60_000)
   await world.limited('the sessions end', Promise.all(running))
   await look(world)
-  for (const client of world.clients) client.pusher?.connect()
+  for (const { pusher } of world.clients) if (pusher?.connection.state === 'disconnected') pusher.connect()
   await Promise.all(world.gateways.map((gateway) => gateway.ready()))
   world.say(`it is quiet; ${world.listener.resyncs - resyncs} resyncs, ${world.listener.periods - periods} new periods`)
   await afterStorm(world, before, world.names.has('worker slots used up'))

@@ -9,6 +9,8 @@ export const timeout = 5 // presence.timeout, seconds
 const stays = 'SELECT id, book_id, user_id, left_at FROM presence.room_presence'
 const unheard = `SELECT cardinality(presence.touch(COALESCE(array_agg(id), '{}'))) AS unknown FROM presence.connections
 	WHERE stand_in IS NULL AND user_id LIKE 'g%'`
+const held = `SELECT c.book_id, c.user_id, c.connection_id, c.id, c.stand_in, c.ttl::text, clock_timestamp()::text AS now, c.last_active_at::text AS heard, c.expires_at::text,
+	c.presence_id, p.joined_at::text, p.left_at FROM presence.room_presence AS p LEFT JOIN presence.connections AS c ON c.presence_id = p.id WHERE p.left_at IS NULL`
 const counters = "SELECT since::text, joins - leaves - timeouts AS members, (SELECT count(*) FROM presence.room_presence WHERE left_at IS NULL) AS open FROM presence.stats"
 
 const difference = (name, one, other) => {
@@ -40,6 +42,14 @@ async function followers(world) {
   return wrong
 }
 
+// Gateways have the sockets of clients that are connected, and no others.
+async function sockets({ gateways, clients }) {
+  const here = await Promise.all(gateways.map(({ now }) => now.metric('sockets')))
+  const connected = clients.filter(({ pusher }) => pusher?.connection.state === 'connected').length
+  const sum = here.reduce((total, n) => total + n, 0)
+  return sum === connected ? [] : [`gateways have ${here.join(' and ')} sockets of ${connected} clients`]
+}
+
 // All that is not as it is to be at this moment; what is on its way may be among it.
 async function wrongs(world) {
   const rows = await world.server.query(stays)
@@ -54,6 +64,7 @@ async function wrongs(world) {
     ...world.clients.flatMap((client) => client.wrong(seats)),
     ...difference('the listener', [...world.listener.members.values()].sort(), keys),
     ...world.listener.account(rows),
+    ...(await sockets(world)),
     ...(unknown ? [`${unknown} connections can't be heard`] : [])
   ]
 }
@@ -68,6 +79,10 @@ async function eventually(world, name, check, seconds) {
     await sleep(100)
   } while (Date.now() < start + seconds * 1000 * slowness)
   for (const what of found.slice(0, 8)) world.wrong(`${name}: ${what}`)
+  for (const row of await world.server.query(held).catch(() => [])) world.say(JSON.stringify(row))
+  for (const { now, pid } of world.gateways) world.say(`gateway ${pid}: ${(await now.get('/metrics').catch(() => '')).match(/^presence_gateway_(sockets|rooms|subscriptions|seats|drops|heartbeat)\S* \S+$/gm)?.join(', ')}`)
+  for (const { number, user, channels, pusher } of world.clients)
+    world.say(`client ${number} (${user}, ${pusher?.connection.state}, ${pusher?.connection.socket_id}): ${[...channels.keys()].join(' ')}; pusher-js: ${pusher?.channels.all().map(({ name, subscribed, subscriptionPending, subscriptionCancelled }) => `${name} ${subscribed} ${subscriptionPending} ${subscriptionCancelled}`).join(', ')}`)
 }
 
 const guests = async (world) =>

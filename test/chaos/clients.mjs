@@ -47,6 +47,12 @@ export class Gateway {
   }
 }
 
+// pusher-js leaves a socket open that it is told to give up before it is connected.
+function disconnect(pusher) {
+  if (['connected', 'disconnected'].includes(pusher.connection.state)) pusher.disconnect()
+  else pusher.connection.bind('connected', () => pusher.disconnect())
+}
+
 export class Client {
   constructor(world, number) {
     Object.assign(this, { world, number, channels: new Map(), pusher: null, events: 0 })
@@ -68,12 +74,12 @@ export class Client {
     if (!this.pusher || what === 'client') {
       this.close()
       this.user = user
-      this.pusher = newClient(gateway, user)
+      this.pusher = newClient(gateway, user, { enabledTransports: ['ws'] })
     } else if (what === 'subscribe' && !this.channels.has(book)) {
       this.channels.set(book, this.pusher.subscribe(`presence-room-${book}`))
     } else if (what === 'unsubscribe' && this.channels.delete(book)) this.pusher.unsubscribe(`presence-room-${book}`)
-    else if (what === 'leave') this.pusher.disconnect()
-    else if (what === 'back') this.pusher.connect()
+    else if (what === 'leave' && this.pusher.connection.state === 'connected') this.pusher.disconnect()
+    else if (what === 'back' && this.pusher.connection.state === 'disconnected') this.pusher.connect()
   }
 
   // What is wrong with its picture; seats: of all rooms, from the table.
@@ -89,7 +95,7 @@ export class Client {
   }
 
   close() {
-    this.pusher?.disconnect()
+    if (this.pusher) disconnect(this.pusher)
     this.pusher = null
     this.channels.clear()
   }

@@ -124,8 +124,8 @@ export const faults = {
     run: async ({ server }, random) => {
       const launcher = server.processes(/^postgres: presence launcher/)[0]
       const worker = server.worker()
+      const [{ version }] = await server.query("SELECT current_setting('server_version_num')::int AS version")
       if (!launcher || !worker || !signal(launcher, 'SIGSTOP')) return
-      const version = Number((await server.query('SHOW server_version_num'))[0].server_version_num)
       signal(worker, 'SIGTERM')
       await sleep(100)
       const parallel = aside(server, 0, `SET ${version >= 160000 ? 'debug_parallel_query' : 'force_parallel_mode'} = on`, 'SET parallel_leader_participation = off',

@@ -15,7 +15,7 @@ export class Listener {
 
   // What is told from here on is whole, until a resync or a lost connection.
   begin() {
-    Object.assign(this, { before: new Map(), added: new Map(), removed: new Map(), mayGo: new Set(), ready: false, kept: [] })
+    Object.assign(this, { key: null, before: new Map(), added: new Map(), removed: new Map(), mayGo: new Set(), ready: false, kept: [] })
     this.periods++
   }
 
@@ -62,7 +62,6 @@ export class Listener {
 
   async read() {
     const period = this.periods
-    this.key = null // until the new one is known
     this.key = (await this.client.query('SELECT presence.event_key() AS key')).rows[0].key
     await this.client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
     const { rows } = await this.client.query(open)
