@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 our @EXPORT = qw(wait_for_server presence_node session listener sqlstate worker_pid wait_for_worker
-  wait_for_no_worker wait_until wait_for_closed seconds quick same_worker nothing_crashed preload);
+  wait_for_no_worker stop_worker wait_until wait_for_closed seconds quick same_worker nothing_crashed preload);
 
 # A node with presence in shared_preload_libraries and in the database postgres.
 # plain => 1: not preloaded; bare => 1: no extension; conf => settings; init => {...};
@@ -104,6 +104,24 @@ sub wait_for_no_worker
 	my ($node, $dbname) = @_;
 
 	wait_until("no worker in $dbname", sub { worker_pid($node, $dbname) eq '' });
+	return;
+}
+
+# stop_worker(node, pid): SIGSTOP, while it waits for something to do. At any other moment it may hold
+# a lock that others need.
+sub stop_worker
+{
+	my ($node, $pid) = @_;
+
+	wait_until(
+		'the worker to rest',
+		sub
+		{
+			kill 'STOP', $pid;
+			return 1 if $node->safe_psql('postgres', "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") eq 'Extension';
+			kill 'CONT', $pid;
+			return 0;
+		});
 	return;
 }
 

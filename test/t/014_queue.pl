@@ -48,14 +48,14 @@ sub members_by_events
 }
 
 # A worker that does not run: the queue takes what it can, nobody waits or fails.
-kill 'STOP', $worker;
+stop_worker($node, $worker);
 quick(10, 'joins while the worker does not run', sub { join_many('few', 1, 10) });
 is($node->safe_psql('postgres', 'SELECT queued FROM presence.stats'), '10', 'their events are queued');
 kill 'CONT', $worker;
 is(scalar(split / /, members_by_events('few')), 10, 'and sent when it goes on');
 gapless('one number after the other');
 
-kill 'STOP', $worker;
+stop_worker($node, $worker);
 quick(20, 'joins while the queue is full',
 	sub { join_many('many', $_ * 100 + 1, $_ * 100 + 100) for 0 .. 9; });
 is($node->safe_psql('postgres', "SELECT presence.member_count('many')"), '1000', 'are all members');
@@ -69,7 +69,7 @@ is(members_by_events('after'), 'user-1 user-2 user-3', 'and then events again');
 
 # A worker that ends with events it has not sent loses none of them.
 my $resyncs = $node->safe_psql('postgres', 'SELECT resyncs FROM presence.stats');
-kill 'STOP', $worker;
+stop_worker($node, $worker);
 join_many('lost', 1, 3);
 kill 'TERM', $worker;
 kill 'CONT', $worker;

@@ -244,7 +244,7 @@ for my $round (1 .. 3)
 	$worker = wait_for_worker($node, 'postgres', $worker);
 	is(unknown($ann) . members('b'), '{}ann 1', "listed with worker $round");
 }
-kill 'STOP', $worker;
+stop_worker($node, $worker);
 is($session->query("SELECT presence.touch_room('ann', 'b') FROM generate_series(1, 3)"), "t\nt\nt", 'heartbeats wait for no worker');
 kill 'CONT', $worker;
 

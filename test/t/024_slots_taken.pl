@@ -26,7 +26,7 @@ sub take_slot
 {
 	my ($room) = @_;
 
-	kill 'STOP', $worker;
+	stop_worker($node, $worker);
 	$app->query("SELECT presence.join_room('untold-' || i, '$room', ttl => '1 h') FROM generate_series(1, 3) AS i");
 	kill 'STOP', $launcher if $launcher ne '';
 	kill 'TERM', $worker;

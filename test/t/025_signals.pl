@@ -27,7 +27,7 @@ sub with_hands_full
 	is($listener->news(2), 'member_added silent, member_added heard', "$name: two come");
 	my $seen = $app->query("SELECT pg_sleep(0.1), presence.touch(ARRAY[$heard]); SELECT last_active_at FROM presence.room_members('$name') WHERE user_id = 'heard'");
 	$seen = (split /\n/, $seen)[-1];
-	kill 'STOP', $worker;
+	stop_worker($node, $worker);
 	$app->query("SELECT presence.join_room('q' || i, '$name', ttl => '1 h') FROM generate_series(1, 50) AS i");
 	$app->query("SELECT presence.leave_room('q50', '$name')");
 	$app->query($signal);

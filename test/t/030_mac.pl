@@ -133,7 +133,7 @@ for my $plain (0, 1)
 	{
 		# a resync, which comes of a full queue
 		my $worker = wait_for_worker($node, 'postgres');
-		kill 'STOP', $worker;
+		stop_worker($node, $worker);
 		$app->query("SELECT count(presence.join_room('u' || i, 'many', ttl => '1 h')) FROM generate_series(1, 1000) AS i");
 		kill 'CONT', $worker;
 		wait_until('a resync', sub { grep { $_->{event} eq 'resync' } $listener->events });

@@ -155,7 +155,7 @@ all_is_well('it reads');
 
 # a worker that is stopped
 $app->query("SELECT presence.join_room('short', 'b', ttl => '1 s')");
-kill 'STOP', $worker;
+stop_worker($node, $worker);
 $app->query("SELECT presence.join_room('u' || i, 'b', ttl => '1 h') FROM generate_series(1, 250) AS i");
 finds($app, 'warning event_queue_filling', 'events wait');
 later();
