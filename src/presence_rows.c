@@ -138,28 +138,30 @@ presence_row_find(Relation table, LOCKMODE lock, MemberKey member, Snapshot snap
 	return found;
 }
 
-Presences
-presence_rows_of_user(Relation table, LOCKMODE lock, text *user_id, Snapshot snapshot)
+/* All open rows of a user, or of a room: which, the first column of the index says. */
+static Presences
+rows_by(const char *index_name, Relation table, LOCKMODE lock, MemberKey key, Snapshot snapshot)
 {
-	Relation index = index_open(store_relation("room_presence_open_key"), lock);
+	Relation index = index_open(store_relation(index_name), lock);
 	IndexScanDesc scan = begin_index_scan(table, index, snapshot, 1);
 	TupleTableSlot *slot = table_slot_create(table, NULL);
 	Presences found = {.list = palloc(sizeof(Presence) * 4)};
-	ScanKeyData key;
+	ScanKeyData scan_key;
 	int max = 4;
 
 	presence_rows_check(RelationGetDescr(table));
-	set_key(&key, 1, user_id);
-	index_rescan(scan, &key, 1, NULL, 0);
+	set_key(&scan_key, 1, key.user_id ? key.user_id : key.book_id);
+	index_rescan(scan, &scan_key, 1, NULL, 0);
 	while (index_getnext_slot(scan, ForwardScanDirection, slot))
 	{
-		MemberKey member = {.user_id = user_id};
+		MemberKey member = key;
+		text **other = key.user_id ? &member.book_id : &member.user_id;
 
 		if (found.n == max)
 			found.list = repalloc_huge(found.list, sizeof(Presence) * (Size) (max *= 2));
 		slot_getallattrs(slot);
-		member.book_id =
-			DatumGetTextPCopy(store_datum(slot->tts_values, slot->tts_isnull, COLUMN_BOOK_ID));
+		*other = DatumGetTextPCopy(store_datum(slot->tts_values, slot->tts_isnull,
+											   key.user_id ? COLUMN_BOOK_ID : COLUMN_USER_ID));
 		presence_from_slot(slot, member, &found.list[found.n++]);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -167,4 +169,40 @@ presence_rows_of_user(Relation table, LOCKMODE lock, text *user_id, Snapshot sna
 	index_endscan(scan);
 	index_close(index, NoLock);
 	return found;
+}
+
+Presences
+presence_rows_of_user(Relation table, LOCKMODE lock, text *user_id, Snapshot snapshot)
+{
+	return rows_by("room_presence_open_key", table, lock, (MemberKey){.user_id = user_id},
+				   snapshot);
+}
+
+Presences
+presence_rows_of_room(Relation table, LOCKMODE lock, text *book_id, Snapshot snapshot)
+{
+	return rows_by("room_presence_room_idx", table, lock, (MemberKey){.book_id = book_id},
+				   snapshot);
+}
+
+int64
+presence_rows_count(Relation table, LOCKMODE lock, text *book_id, int64 limit, Snapshot snapshot)
+{
+	Relation index = index_open(store_relation("room_presence_room_idx"), lock);
+	IndexScanDesc scan = begin_index_scan(table, index, snapshot, 1);
+	TupleTableSlot *slot = table_slot_create(table, NULL);
+	ScanKeyData key;
+	int64 n = 0;
+
+	set_key(&key, 1, book_id);
+	index_rescan(scan, &key, 1, NULL, 0);
+	while (n < limit && index_getnext_slot(scan, ForwardScanDirection, slot))
+	{
+		n++;
+		CHECK_FOR_INTERRUPTS();
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	index_endscan(scan);
+	index_close(index, NoLock);
+	return n;
 }

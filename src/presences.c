@@ -75,20 +75,6 @@ presence_find_for_caller(MemberKey member, Presence *presence)
 	return true;
 }
 
-Presences
-presences_of_room(text *book_id, bool latest)
-{
-	static Statement list = {.sql = "SELECT" PRESENCE_COLUMNS " FROM presence.room_presence AS p"
-									" WHERE p.book_id OPERATOR(pg_catalog.=) $1"
-									" AND p.left_at IS NULL ORDER BY p.joined_at, p.id",
-							 .args = "t",
-							 .columns = PRESENCE_TYPES};
-	Datum values[] = {PointerGetDatum(book_id)};
-
-	list.callers_snapshot = !latest; /* of the run, not of the plan */
-	return presences_from_result(store_execute(&list, values, NULL));
-}
-
 static int
 compare_joined(const void *a, const void *b)
 {
@@ -103,20 +89,50 @@ compare_joined(const void *a, const void *b)
 					  VARSIZE_ANY_EXHDR(other), C_COLLATION_OID);
 }
 
+static int
+compare_in_room(const void *a, const void *b)
+{
+	const Presence *x = a;
+	const Presence *y = b;
+
+	if (x->joined_at != y->joined_at)
+		return x->joined_at < y->joined_at ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static Snapshot
+snapshot_of(bool latest)
+{
+	return RegisterSnapshot(latest ? GetLatestSnapshot() : GetActiveSnapshot());
+}
+
 /*
- * Not by a statement: a plan that was made while few were there would take the index of rooms,
- * which is as small then, and read all of it for each user ever after.
+ * Neither a user's nor a room's by a statement: the index of users and that of rooms are as small
+ * while few are there, and a plan, or statistics, of then would read all of the wrong one.
  */
 Presences
 presences_of_user(text *user_id, bool latest)
 {
 	Relation table = table_open(store_lock_relation("room_presence", AccessShareLock), NoLock);
-	Snapshot snapshot = RegisterSnapshot(latest ? GetLatestSnapshot() : GetActiveSnapshot());
+	Snapshot snapshot = snapshot_of(latest);
 	Presences presences = presence_rows_of_user(table, AccessShareLock, user_id, snapshot);
 
 	UnregisterSnapshot(snapshot);
 	table_close(table, NoLock);
 	qsort(presences.list, presences.n, sizeof(Presence), compare_joined);
+	return presences;
+}
+
+Presences
+presences_of_room(text *book_id, bool latest)
+{
+	Relation table = table_open(store_lock_relation("room_presence", AccessShareLock), NoLock);
+	Snapshot snapshot = snapshot_of(latest);
+	Presences presences = presence_rows_of_room(table, AccessShareLock, book_id, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	table_close(table, NoLock);
+	qsort(presences.list, presences.n, sizeof(Presence), compare_in_room);
 	return presences;
 }
 
@@ -143,6 +159,19 @@ presences_of_members(text *book_id, text **user_ids, int n)
 	return presences;
 }
 
+int32
+presences_count(text *book_id, int32 limit, bool latest)
+{
+	Relation table = table_open(store_lock_relation("room_presence", AccessShareLock), NoLock);
+	Snapshot snapshot = snapshot_of(latest);
+	int64 n = presence_rows_count(table, AccessShareLock, book_id, limit > 0 ? limit : PG_INT32_MAX,
+								  snapshot);
+
+	UnregisterSnapshot(snapshot);
+	table_close(table, NoLock);
+	return (int32) n;
+}
+
 static Datum
 read_datum(void)
 {
@@ -151,23 +180,6 @@ read_datum(void)
 
 	store_row(SPI_tuptable, 0, value, isnull);
 	return store_datum(value, isnull, 0);
-}
-
-int32
-presences_count(text *book_id, int32 limit, bool latest)
-{
-	static Statement count = {
-		.sql = "SELECT pg_catalog.count(*)::pg_catalog.int4 FROM"
-			   " (SELECT FROM presence.room_presence AS p"
-			   " WHERE p.book_id OPERATOR(pg_catalog.=) $1 AND p.left_at IS NULL LIMIT $2) AS m",
-		.args = "ti",
-		.columns = "n"};
-	Datum values[] = {PointerGetDatum(book_id),
-					  Int64GetDatum(limit > 0 ? (int64) limit : PG_INT64_MAX)};
-
-	count.callers_snapshot = !latest;
-	store_execute(&count, values, NULL);
-	return DatumGetInt32(read_datum());
 }
 
 int64

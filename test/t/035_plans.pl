@@ -41,6 +41,8 @@ my $session = warm_session();
 is(join("\n", plans($session, q{SELECT presence.join_room('ann', 'b', 'tab-1', ttl => '1 h')})), '', 'a join is no statement');
 is(join("\n", plans($session, q{SELECT presence.join_room('ann', 'b', 'tab-2', ttl => '1 h');
 	SELECT presence.touch_room('ann', 'b', 'tab-2'); SELECT presence.leave_room('ann', 'b', 'tab-2')})), '', 'nor is a tab more and less');
+is(join("\n", plans($session, q{SELECT * FROM presence.room_members('b'); SELECT presence.member_count('b'); SELECT * FROM presence.user_rooms('ann')})),
+	'', 'nor what a room or a user has: a plan could take the index of the other');
 is(join("\n", plans($session, q{SELECT presence.leave_room('ann', 'b')})), '', 'nor is a leave');
 is(join("\n", plans($session, q{SELECT presence.drop_connections(array_agg(connection))
 	FROM presence.join_rooms('{ann,ben}', '{b,b}', NULL, NULL, '1 h')})), '', 'nor are many');
