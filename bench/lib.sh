@@ -58,7 +58,7 @@ set_up() {
 	}
 	cat >>"$work/data/postgresql.conf" <<-END
 		shared_preload_libraries = 'presence'
-		presence.memory_limit = '1GB' # what the batches join stays
+		presence.memory_limit = '4GB' # what the batches join stays
 		listen_addresses = ''
 		unix_socket_directories = '$work'
 		unix_socket_permissions = 0700
