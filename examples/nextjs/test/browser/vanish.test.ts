@@ -36,6 +36,12 @@ async function annAndAnother(at: App, mode: string) {
       const long = `SELECT FROM presence.connections WHERE book_id = $1 AND user_id = $2 AND ttl > '1 min'`
       return (await asOwner(long, [book, reader.id])).length > 0
     })
+  // Until he has left what he joined with before, he is held by that as well, for a lease.
+  else
+    await eventually('he is there by one connection', async () => {
+      const his = `SELECT FROM presence.connections WHERE book_id = $1 AND user_id = $2`
+      return (await asOwner(his, [book, reader.id])).length === 1
+    })
   return { book, chromium, reader, tab, his }
 }
 
