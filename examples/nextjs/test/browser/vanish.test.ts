@@ -41,7 +41,7 @@ async function annAndAnother(at: App, mode: string) {
     await eventually('he is there by one connection', async () => {
       const his = `SELECT FROM presence.connections WHERE book_id = $1 AND user_id = $2`
       return (await asOwner(his, [book, reader.id])).length === 1
-    }).catch(() => undefined) // then what follows says what is wrong
+    })
   return { book, chromium, reader, tab, his }
 }
 
