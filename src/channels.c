@@ -134,24 +134,24 @@ forget_gone(void)
 	return names_in_row();
 }
 
-/* Of a channel that comes twice the last one counts. */
+/* What $2 to $4 report; of a channel that comes twice the last one counts. */
+#define REPORTED                                                                                   \
+	"(SELECT DISTINCT ON (u.app_id, u.channel) u.app_id, u.channel, u.n"                           \
+	" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4))"        \
+	" WITH ORDINALITY AS u (app_id, channel, n, o)"                                                \
+	" ORDER BY u.app_id, u.channel, u.o DESC) AS t"
+
 static void
 write_counts(const Report *report)
 {
-	static Statement write = {
-		.sql =
-			"INSERT INTO presence.gateway_channel AS c"
-			" (app_id, channel, gateway, subscriptions)"
-			" SELECT t.app_id, t.channel, $1, t.n"
-			" FROM (SELECT DISTINCT ON (u.app_id, u.channel) u.app_id, u.channel, u.n"
-			" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4))"
-			" WITH ORDINALITY AS u (app_id, channel, n, o)"
-			" ORDER BY u.app_id, u.channel, u.o DESC) AS t"
-			" WHERE t.n OPERATOR(pg_catalog.>) 0"
-			" ON CONFLICT (app_id, channel, gateway) DO UPDATE"
-			" SET subscriptions = excluded.subscriptions",
-		.args = "tTTN",
-		.columns = ""};
+	static Statement write = {.sql = "INSERT INTO presence.gateway_channel AS c"
+									 " (app_id, channel, gateway, subscriptions)"
+									 " SELECT t.app_id, t.channel, $1, t.n"
+									 " FROM " REPORTED " WHERE t.n OPERATOR(pg_catalog.>) 0"
+									 " ON CONFLICT (app_id, channel, gateway) DO UPDATE"
+									 " SET subscriptions = excluded.subscriptions",
+							  .args = "tTTN",
+							  .columns = ""};
 	/* each by the primary key, however few rows the planner thinks there are */
 	static Statement end = {
 		.sql = "DELETE FROM presence.gateway_channel AS c WHERE c.ctid OPERATOR(pg_catalog.=)"
@@ -159,11 +159,7 @@ write_counts(const Report *report)
 			   " WHERE d.app_id OPERATOR(pg_catalog.=) t.app_id"
 			   " AND d.channel OPERATOR(pg_catalog.=) t.channel"
 			   " AND d.gateway OPERATOR(pg_catalog.=) $1)"
-			   " FROM (SELECT DISTINCT ON (u.app_id, u.channel) u.app_id, u.channel, u.n"
-			   " FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3),"
-			   " pg_catalog.unnest($4)) WITH ORDINALITY AS u (app_id, channel, n, o)"
-			   " ORDER BY u.app_id, u.channel, u.o DESC) AS t"
-			   " WHERE t.n OPERATOR(pg_catalog.<=) 0))",
+			   " FROM " REPORTED " WHERE t.n OPERATOR(pg_catalog.<=) 0))",
 		.args = "tTTN",
 		.columns = ""};
 	Datum values[] = {report->gateway, report->names.app_ids, report->names.channels,

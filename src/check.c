@@ -142,17 +142,15 @@ check_orphans(ReturnSetInfo *rsinfo, DatabaseSlot *slot)
 			   " (SELECT l.presence_id FROM presence.liveness_list() AS l))",
 		.args = "",
 		.columns = "i"};
-	Datum value;
-	bool null;
+	int64 n;
 
 	if (presences_come_by_replication() || (slot != NULL && !pg_atomic_read_u32(&slot->adopted)))
 		return;
 	(void) store_execute(&orphans, NULL, NULL);
-	store_row(SPI_tuptable, 0, &value, &null);
-	if (DatumGetInt64(store_datum(&value, &null, 0)) > 0)
+	n = DatumGetInt64(store_value());
+	if (n > 0)
 		finding(rsinfo, FINDING_WARNING, "orphans",
-				psprintf(INT64_FORMAT " open presences have no lease: they do not end.",
-						 DatumGetInt64(value)),
+				psprintf(INT64_FORMAT " open presences have no lease: they do not end.", n),
 				slot ? "The worker gives them one within a minute, unless it fails: see its log."
 					 : "Nobody calls presence.sweep(): have it called every few seconds.");
 }

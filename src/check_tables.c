@@ -111,14 +111,11 @@ check_version(ReturnSetInfo *rsinfo)
 										 " WHERE e.extname OPERATOR(pg_catalog.=) 'presence'",
 								  .args = "",
 								  .columns = "t"};
-	Datum value;
-	bool null;
 	char *version;
 
 	if (store_execute(&installed, NULL, NULL) == 0)
 		return;
-	store_row(SPI_tuptable, 0, &value, &null);
-	version = TextDatumGetCString(store_datum(&value, &null, 0));
+	version = TextDatumGetCString(store_value());
 	if (strcmp(version, PRESENCE_VERSION) != 0)
 		finding(
 			rsinfo, FINDING_ERROR, "version_mismatch",

@@ -236,13 +236,12 @@ open_connection(MemberKey member, text *connection_id, HeldPresence presence, in
 					  stand_in == NO_STAND_IN     ? (Datum) 0
 					  : stand_in == STAND_IN_LEFT ? CStringGetTextDatum("left")
 												  : CStringGetTextDatum("timeout")};
-	Datum handle[1];
-	bool isnull[1];
+	int64 handle;
 
 	store_execute(&open, values, stand_in == NO_STAND_IN ? "       n" : NULL);
-	store_row(SPI_tuptable, 0, handle, isnull);
-	remember(DatumGetInt64(store_datum(handle, isnull, 0)));
-	return DatumGetInt64(handle[0]);
+	handle = DatumGetInt64(store_value());
+	remember(handle);
+	return handle;
 }
 
 static Liveness
@@ -368,19 +367,18 @@ touch_many(ArrayType *handles)
 		.args = "zza",
 		.columns = "a"};
 	Datum values[] = {leases_from(), TimestampTzGetDatum(presence_now()), PointerGetDatum(handles)};
-	Datum unknown[1];
-	bool isnull[1];
+	Datum unknown;
 	MemoryContext old;
 	Store store;
 
 	store_open(&store, STORE_WRITE, "presence.touch()");
 	store_execute(&beats, values, NULL);
-	store_row(SPI_tuptable, 0, unknown, isnull);
+	unknown = store_value();
 	old = MemoryContextSwitchTo(store.caller);
-	unknown[0] = PointerGetDatum(DatumGetArrayTypePCopy(store_datum(unknown, isnull, 0)));
+	unknown = PointerGetDatum(DatumGetArrayTypePCopy(unknown));
 	MemoryContextSwitchTo(old);
 	store_close(&store);
-	return unknown[0];
+	return unknown;
 }
 
 /* The connections of the last result. */
@@ -496,12 +494,9 @@ count_live(Moment moment)
 		.columns = "i",
 		.callers_snapshot = true};
 	Datum values[] = {leases_from(), TimestampTzGetDatum(moment.at)};
-	Datum n[1];
-	bool isnull[1];
 
 	store_execute(&count, values, NULL);
-	store_row(SPI_tuptable, 0, n, isnull);
-	return DatumGetInt64(store_datum(n, isnull, 0));
+	return DatumGetInt64(store_value());
 }
 
 /* By presence_id. */

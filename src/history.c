@@ -135,14 +135,11 @@ presence_time_in_room(PG_FUNCTION_ARGS)
 					  TimestampTzGetDatum(since), TimestampTzGetDatum(until),
 					  TimestampTzGetDatum(presence_now())};
 	Interval *spent = palloc(sizeof(Interval));
-	Datum sum[1];
-	bool nulls[1];
 	Store store;
 
 	store_open(&store, STORE_READ, "presence.time_in_room()");
 	store_execute(&time_in_room, values, NULL);
-	store_row(SPI_tuptable, 0, sum, nulls);
-	*spent = *DatumGetIntervalP(store_datum(sum, nulls, 0));
+	*spent = *DatumGetIntervalP(store_value());
 	store_close(&store);
 	PG_RETURN_INTERVAL_P(spent);
 }

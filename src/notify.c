@@ -74,14 +74,11 @@ read_secret(void)
 {
 	static Statement read = {
 		.sql = "SELECT s.key FROM presence.event_secret AS s", .args = "", .columns = "x"};
-	Datum value[1];
-	bool isnull[1];
 	bytea *secret;
 
 	if (store_execute(&read, NULL, NULL) == 0)
 		return false;
-	store_row(SPI_tuptable, 0, value, isnull);
-	secret = DatumGetByteaPP(store_datum(value, isnull, 0));
+	secret = DatumGetByteaPP(store_value());
 	if (VARSIZE_ANY_EXHDR(secret) != NOTIFY_KEY_LEN)
 		store_broken("The secret of events has another length.");
 	make_key(secret);

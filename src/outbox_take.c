@@ -275,12 +275,9 @@ count_waiting(void)
 	static Statement count = {.sql = "SELECT pg_catalog.count(*) FROM presence.webhook_event AS q",
 							  .args = "",
 							  .columns = "i"};
-	Datum values[1];
-	bool nulls[1];
 
 	store_execute(&count, NULL, NULL);
-	store_row(SPI_tuptable, 0, values, nulls);
-	return DatumGetInt64(store_datum(values, nulls, 0));
+	return DatumGetInt64(store_value());
 }
 
 /* webhook_tidy(max_age, max_events) */

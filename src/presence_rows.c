@@ -138,21 +138,54 @@ presence_row_find(Relation table, LOCKMODE lock, MemberKey member, Snapshot snap
 	return found;
 }
 
-/* All open rows of a user, or of a room: which, the first column of the index says. */
-static Presences
-rows_by(const char *index_name, Relation table, LOCKMODE lock, MemberKey key, Snapshot snapshot)
+/* The open rows of a user, or of a room: of what the key has. */
+typedef struct OpenRows
 {
-	Relation index = index_open(store_relation(index_name), lock);
-	IndexScanDesc scan = begin_index_scan(table, index, snapshot, 1);
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	Presences found = {.list = palloc(sizeof(Presence) * 4)};
+	Relation index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+} OpenRows;
+
+static OpenRows
+begin_rows(Relation table, LOCKMODE lock, MemberKey key, Snapshot snapshot)
+{
+	OpenRows rows;
 	ScanKeyData scan_key;
-	int max = 4;
 
 	presence_rows_check(RelationGetDescr(table));
+	rows.index = index_open(
+		store_relation(key.user_id ? "room_presence_open_key" : "room_presence_room_idx"), lock);
+	rows.scan = begin_index_scan(table, rows.index, snapshot, 1);
+	rows.slot = table_slot_create(table, NULL);
 	set_key(&scan_key, 1, key.user_id ? key.user_id : key.book_id);
-	index_rescan(scan, &scan_key, 1, NULL, 0);
-	while (index_getnext_slot(scan, ForwardScanDirection, slot))
+	index_rescan(rows.scan, &scan_key, 1, NULL, 0);
+	return rows;
+}
+
+static bool
+next_row(OpenRows *rows)
+{
+	CHECK_FOR_INTERRUPTS();
+	return index_getnext_slot(rows->scan, ForwardScanDirection, rows->slot);
+}
+
+static void
+end_rows(OpenRows *rows)
+{
+	ExecDropSingleTupleTableSlot(rows->slot);
+	index_endscan(rows->scan);
+	index_close(rows->index, NoLock);
+}
+
+Presences
+presence_rows_of(Relation table, LOCKMODE lock, MemberKey key, Snapshot snapshot)
+{
+	OpenRows rows = begin_rows(table, lock, key, snapshot);
+	TupleTableSlot *slot = rows.slot;
+	Presences found = {.list = palloc(sizeof(Presence) * 4)};
+	int max = 4;
+
+	while (next_row(&rows))
 	{
 		MemberKey member = key;
 		text **other = key.user_id ? &member.book_id : &member.user_id;
@@ -163,46 +196,19 @@ rows_by(const char *index_name, Relation table, LOCKMODE lock, MemberKey key, Sn
 		*other = DatumGetTextPCopy(store_datum(slot->tts_values, slot->tts_isnull,
 											   key.user_id ? COLUMN_BOOK_ID : COLUMN_USER_ID));
 		presence_from_slot(slot, member, &found.list[found.n++]);
-		CHECK_FOR_INTERRUPTS();
 	}
-	ExecDropSingleTupleTableSlot(slot);
-	index_endscan(scan);
-	index_close(index, NoLock);
+	end_rows(&rows);
 	return found;
 }
 
-Presences
-presence_rows_of_user(Relation table, LOCKMODE lock, text *user_id, Snapshot snapshot)
+int32
+presence_rows_count(Relation table, LOCKMODE lock, text *book_id, int32 limit, Snapshot snapshot)
 {
-	return rows_by("room_presence_open_key", table, lock, (MemberKey){.user_id = user_id},
-				   snapshot);
-}
+	OpenRows rows = begin_rows(table, lock, (MemberKey){.book_id = book_id}, snapshot);
+	int32 n = 0;
 
-Presences
-presence_rows_of_room(Relation table, LOCKMODE lock, text *book_id, Snapshot snapshot)
-{
-	return rows_by("room_presence_room_idx", table, lock, (MemberKey){.book_id = book_id},
-				   snapshot);
-}
-
-int64
-presence_rows_count(Relation table, LOCKMODE lock, text *book_id, int64 limit, Snapshot snapshot)
-{
-	Relation index = index_open(store_relation("room_presence_room_idx"), lock);
-	IndexScanDesc scan = begin_index_scan(table, index, snapshot, 1);
-	TupleTableSlot *slot = table_slot_create(table, NULL);
-	ScanKeyData key;
-	int64 n = 0;
-
-	set_key(&key, 1, book_id);
-	index_rescan(scan, &key, 1, NULL, 0);
-	while (n < limit && index_getnext_slot(scan, ForwardScanDirection, slot))
-	{
+	while (n < limit && next_row(&rows))
 		n++;
-		CHECK_FOR_INTERRUPTS();
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	index_endscan(scan);
-	index_close(index, NoLock);
+	end_rows(&rows);
 	return n;
 }

@@ -85,14 +85,12 @@ extern bool presence_row_find(Relation table, LOCKMODE lock, MemberKey member, S
 							  TupleTableSlot *slot);
 
 /*
- * All open rows of a user by the same index, in the order of book_id; those of a room by the index
- * of rooms, in the order of user_id; their number, limit at most.
+ * All open rows of a user by the same index, in the order of book_id, or of a room by the index of
+ * rooms, in the order of user_id: the other of the two is NULL in the key. And how many a room has,
+ * limit at most.
  */
-extern Presences presence_rows_of_user(Relation table, LOCKMODE lock, text *user_id,
-									   Snapshot snapshot);
-extern Presences presence_rows_of_room(Relation table, LOCKMODE lock, text *book_id,
-									   Snapshot snapshot);
-extern int64 presence_rows_count(Relation table, LOCKMODE lock, text *book_id, int64 limit,
+extern Presences presence_rows_of(Relation table, LOCKMODE lock, MemberKey key, Snapshot snapshot);
+extern int32 presence_rows_count(Relation table, LOCKMODE lock, text *book_id, int32 limit,
 								 Snapshot snapshot);
 
 #endif /* PRESENCE_PRESENCE_ROWS_H */

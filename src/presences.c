@@ -23,6 +23,12 @@
 #include "settings.h"
 #include "store.h"
 
+static Snapshot
+snapshot_of(bool latest)
+{
+	return RegisterSnapshot(latest ? GetLatestSnapshot() : GetActiveSnapshot());
+}
+
 static bool
 look_up(MemberKey member, Snapshot snapshot, Presence *presence)
 {
@@ -40,7 +46,7 @@ look_up(MemberKey member, Snapshot snapshot, Presence *presence)
 bool
 presence_find(MemberKey member, Presence *presence)
 {
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot snapshot = snapshot_of(true);
 	bool found = look_up(member, snapshot, presence);
 
 	UnregisterSnapshot(snapshot);
@@ -75,6 +81,7 @@ presence_find_for_caller(MemberKey member, Presence *presence)
 	return true;
 }
 
+/* In a room by joined_at and id, of a user by joined_at and book_id. */
 static int
 compare_joined(const void *a, const void *b)
 {
@@ -82,40 +89,25 @@ compare_joined(const void *a, const void *b)
 	const Presence *y = b;
 	text *book = x->member.book_id;
 	text *other = y->member.book_id;
+	int by_book;
 
 	if (x->joined_at != y->joined_at)
 		return x->joined_at < y->joined_at ? -1 : 1;
-	return varstr_cmp(VARDATA_ANY(book), VARSIZE_ANY_EXHDR(book), VARDATA_ANY(other),
-					  VARSIZE_ANY_EXHDR(other), C_COLLATION_OID);
-}
-
-static int
-compare_in_room(const void *a, const void *b)
-{
-	const Presence *x = a;
-	const Presence *y = b;
-
-	if (x->joined_at != y->joined_at)
-		return x->joined_at < y->joined_at ? -1 : 1;
-	return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static Snapshot
-snapshot_of(bool latest)
-{
-	return RegisterSnapshot(latest ? GetLatestSnapshot() : GetActiveSnapshot());
+	by_book = varstr_cmp(VARDATA_ANY(book), VARSIZE_ANY_EXHDR(book), VARDATA_ANY(other),
+						 VARSIZE_ANY_EXHDR(other), C_COLLATION_OID);
+	return by_book ? by_book : (x->id > y->id) - (x->id < y->id);
 }
 
 /*
- * Neither a user's nor a room's by a statement: the index of users and that of rooms are as small
- * while few are there, and a plan, or statistics, of then would read all of the wrong one.
+ * Not by a statement: the index of users and that of rooms are as small while few are there, and a
+ * plan, or statistics, of then would read all of the wrong one.
  */
-Presences
-presences_of_user(text *user_id, bool latest)
+static Presences
+presences_of(MemberKey key, bool latest)
 {
 	Relation table = table_open(store_lock_relation("room_presence", AccessShareLock), NoLock);
 	Snapshot snapshot = snapshot_of(latest);
-	Presences presences = presence_rows_of_user(table, AccessShareLock, user_id, snapshot);
+	Presences presences = presence_rows_of(table, AccessShareLock, key, snapshot);
 
 	UnregisterSnapshot(snapshot);
 	table_close(table, NoLock);
@@ -124,16 +116,15 @@ presences_of_user(text *user_id, bool latest)
 }
 
 Presences
+presences_of_user(text *user_id, bool latest)
+{
+	return presences_of((MemberKey){.user_id = user_id}, latest);
+}
+
+Presences
 presences_of_room(text *book_id, bool latest)
 {
-	Relation table = table_open(store_lock_relation("room_presence", AccessShareLock), NoLock);
-	Snapshot snapshot = snapshot_of(latest);
-	Presences presences = presence_rows_of_room(table, AccessShareLock, book_id, snapshot);
-
-	UnregisterSnapshot(snapshot);
-	table_close(table, NoLock);
-	qsort(presences.list, presences.n, sizeof(Presence), compare_in_room);
-	return presences;
+	return presences_of((MemberKey){.book_id = book_id}, latest);
 }
 
 Presences
@@ -141,7 +132,7 @@ presences_of_members(text *book_id, text **user_ids, int n)
 {
 	Relation table = table_open(store_lock_relation("room_presence", AccessShareLock), NoLock);
 	TupleTableSlot *slot = table_slot_create(table, NULL);
-	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot snapshot = snapshot_of(true);
 	Presences presences = {.n = n, .list = palloc0(sizeof(Presence) * Max(n, 1))};
 
 	for (int i = 0; i < n; i++)
@@ -164,22 +155,12 @@ presences_count(text *book_id, int32 limit, bool latest)
 {
 	Relation table = table_open(store_lock_relation("room_presence", AccessShareLock), NoLock);
 	Snapshot snapshot = snapshot_of(latest);
-	int64 n = presence_rows_count(table, AccessShareLock, book_id, limit > 0 ? limit : PG_INT32_MAX,
+	int32 n = presence_rows_count(table, AccessShareLock, book_id, limit > 0 ? limit : PG_INT32_MAX,
 								  snapshot);
 
 	UnregisterSnapshot(snapshot);
 	table_close(table, NoLock);
-	return (int32) n;
-}
-
-static Datum
-read_datum(void)
-{
-	Datum value[1];
-	bool isnull[1];
-
-	store_row(SPI_tuptable, 0, value, isnull);
-	return store_datum(value, isnull, 0);
+	return n;
 }
 
 int64
@@ -192,7 +173,7 @@ presences_count_all(void)
 							  .callers_snapshot = true};
 
 	store_execute(&count, NULL, NULL);
-	return DatumGetInt64(read_datum());
+	return DatumGetInt64(store_value());
 }
 
 Presences

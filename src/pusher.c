@@ -49,35 +49,43 @@ check_column(TupleDesc tupdesc, HeapTuple row, int column)
 						errmsg("%s of a Pusher app must not be empty", name)));
 }
 
-/* room_prefix begins the ids of rooms; since 0.3. */
+/* A column that is there since 0.3; false before. */
+static bool
+new_column(TupleDesc tupdesc, HeapTuple row, const char *name, Oid type, Datum *value, bool *isnull)
+{
+	int column = SPI_fnumber(tupdesc, name);
+
+	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != type)
+		return false;
+	*value = SPI_getbinval(row, tupdesc, column, isnull);
+	return true;
+}
+
+/* room_prefix begins the ids of rooms. */
 static void
 check_room_prefix(TupleDesc tupdesc, HeapTuple row)
 {
-	int column = SPI_fnumber(tupdesc, "room_prefix");
 	bool isnull;
 	Datum value;
 
-	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+	if (!new_column(tupdesc, row, "room_prefix", TEXTOID, &value, &isnull))
 		return;
-	value = SPI_getbinval(row, tupdesc, column, &isnull);
 	if (isnull)
 		null_argument("room_prefix");
 	if (VARSIZE_ANY_EXHDR(DatumGetTextPP(value)) > 0)
 		check_room_prefix_value(DatumGetTextPP(value));
 }
 
-/* The key of encrypted channels: NULL, or 32 bytes in base64; since 0.3. */
+/* The key of encrypted channels: NULL, or 32 bytes in base64. */
 static void
 check_master_key(TupleDesc tupdesc, HeapTuple row)
 {
-	int column = SPI_fnumber(tupdesc, "encryption_master_key");
 	unsigned char key[SIGNATURE_KEY_LEN];
 	bool isnull;
 	Datum value;
 
-	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+	if (!new_column(tupdesc, row, "encryption_master_key", TEXTOID, &value, &isnull))
 		return;
-	value = SPI_getbinval(row, tupdesc, column, &isnull);
 	if (!isnull && !signature_master_key(text_bytes(DatumGetTextPP(value)), key))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -85,35 +93,34 @@ check_master_key(TupleDesc tupdesc, HeapTuple row)
 	explicit_bzero(key, sizeof(key));
 }
 
-/* Whether presence channels that are no rooms exist; since 0.3. */
+/* Whether presence channels that are no rooms exist. */
 static void
 check_presence_channels(TupleDesc tupdesc, HeapTuple row)
 {
-	int column = SPI_fnumber(tupdesc, "presence_channels");
+	bool isnull;
+	Datum datum;
 	const char *value;
 
-	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != TEXTOID)
+	if (!new_column(tupdesc, row, "presence_channels", TEXTOID, &datum, &isnull))
 		return;
-	value = SPI_getvalue(row, tupdesc, column);
-	if (value == NULL)
+	if (isnull)
 		null_argument("presence_channels");
+	value = TextDatumGetCString(datum);
 	if (strcmp(value, "refuse") != 0 && strcmp(value, "allow") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid presence_channels: \"%s\"", value),
 						errdetail("It is \"refuse\" or \"allow\".")));
 }
 
-/* How many members of a room clients are given at most, NULL: all; since 0.3. */
+/* How many members of a room clients are given at most, NULL: all. */
 static void
 check_max_listed_members(TupleDesc tupdesc, HeapTuple row)
 {
-	int column = SPI_fnumber(tupdesc, "max_listed_members");
 	bool isnull;
 	Datum value;
 
-	if (column <= 0 || TupleDescAttr(tupdesc, column - 1)->atttypid != INT4OID)
+	if (!new_column(tupdesc, row, "max_listed_members", INT4OID, &value, &isnull))
 		return;
-	value = SPI_getbinval(row, tupdesc, column, &isnull);
 	if (!isnull && (DatumGetInt32(value) < 0 || DatumGetInt32(value) > MAX_LISTED_MEMBERS))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("max_listed_members must be between 0 and %d: %d",

@@ -354,6 +354,16 @@ store_datum(Datum *values, bool *nulls, int column)
 }
 
 Datum
+store_value(void)
+{
+	Datum value;
+	bool isnull;
+
+	store_row(SPI_tuptable, 0, &value, &isnull);
+	return store_datum(&value, &isnull, 0);
+}
+
+Datum
 store_text_array(Datum *values, int n)
 {
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));

@@ -91,6 +91,9 @@ extern void store_row(SPITupleTable *rows, uint64 row, Datum *values, bool *null
 /* The value of a column that is never NULL, unless the tables were altered: then an error. */
 extern Datum store_datum(Datum *values, bool *nulls, int column);
 
+/* The same, of a statement that returns one value: its first row. */
+extern Datum store_value(void);
+
 static inline Jsonb *
 store_jsonb(Datum *values, bool *nulls, int column)
 {
