@@ -203,3 +203,22 @@ copy_checkout() {
 			--exclude='*.o' --exclude='*.bc' --exclude='*.so' -cf - .
 	fi | tar -xf - -C "$2"
 }
+
+number=0
+failed=0
+
+# check NAME COMMAND...: one line of TAP, with what the command said if it failed, in $work/out.
+check() {
+	local name=$1 status=0
+	shift
+	number=$((number + 1))
+	"$@" >"$work/out" 2>&1 || status=$?
+	if [ "$status" = 0 ]; then
+		echo "ok $number - $name"
+	else
+		echo "not ok $number - $name"
+		sed 's/^/# /' "$work/out" | tail -60
+		failed=1
+	fi
+	return "$status"
+}

@@ -31,32 +31,29 @@ stop_server() {
 	"$bindir/pg_ctl" -D "$work/$1/data" -m fast -w -s stop
 }
 
-# regress OUTPUT [TEST...]: pg_regress against the server at hand; those, or all.
-regress() {
-	local out=$1 tests file
-	shift
+# run_regress PROGRAM DIRECTORY OUTPUT [TEST...]: those, or all that are in test/DIRECTORY.
+run_regress() {
+	local program=$1 directory=$2 out=$3 tests file
+	shift 3
 	tests=("$@")
-	[ $# != 0 ] || for file in test/sql/*.sql; do tests+=("$(basename "$file" .sql)"); done
+	[ $# != 0 ] || for file in "test/$directory"/*.s*; do tests+=("$(basename "${file%.*}")"); done
 	mkdir -p "$work/$out"
-	"$pgxs/src/test/regress/pg_regress" --inputdir=test --outputdir="$work/$out" \
+	"$pgxs/src/test/$program" --inputdir=test --outputdir="$work/$out" \
 		--bindir="$bindir" --load-extension=presence "${tests[@]}" || {
 		cat "$work/$out/regression.diffs"
 		return 1
 	}
 }
 
-# isolation OUTPUT [SPEC...]: those, or all.
-isolation() {
-	local out=$1 specs file
-	shift
-	specs=("$@")
-	[ $# != 0 ] || for file in test/specs/*.spec; do specs+=("$(basename "$file" .spec)"); done
-	mkdir -p "$work/$out"
-	"$pgxs/src/test/isolation/pg_isolation_regress" --inputdir=test --outputdir="$work/$out" \
-		--bindir="$bindir" --load-extension=presence "${specs[@]}" || {
-		cat "$work/$out/regression.diffs"
-		return 1
-	}
+# regress OUTPUT [TEST...], isolation OUTPUT [SPEC...]: against the server at hand.
+regress() { run_regress regress/pg_regress sql "$@"; }
+isolation() { run_regress isolation/pg_isolation_regress specs "$@"; }
+
+# isolation_preloaded OUTPUT: those that a server that preloads can run.
+isolation_preloaded() {
+	local specs
+	read -ra specs < <(sed -n 's/^ISOLATION = //p' Makefile)
+	isolation "$1" "${specs[@]}"
 }
 
 # tap FILE: with directories of its own.
@@ -71,4 +68,4 @@ tap() {
 	say "    $(basename "$1"): $SECONDS s"
 }
 
-export -f limited regress isolation tap say
+export -f limited run_regress regress isolation isolation_preloaded tap say

@@ -1,4 +1,4 @@
-# Sourced by test/valgrind and test/asan: a server that is watched, and the SQL tests on it.
+# Sourced by test/valgrind and test/ubsan: a server that is watched, and the SQL tests on it.
 # They set $root, $here and $work; $status is that of the tests.
 
 status=0

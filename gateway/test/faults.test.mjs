@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import net from 'node:net'
 import {
-  apiOf, atEnd, authorize, closeAll, enter, eventsOf, hook, memberIds, newClient, newDatabase, newReceiver, newSocket, pgCtl, postmasterPid, sleep,
+  apiOf, atEnd, authorize, closeAll, enter, eventsOf, hook, memberIds, newClient, newDatabase, newReceiver, newSocket, ownDirectory, pgCtl, postmasterPid, sleep,
   slowness, startGateway, until
 } from './harness.mjs'
 
@@ -282,8 +282,7 @@ test('heartbeats keep a connection for longer than its lease', async () => {
 })
 
 test('TLS', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'gw-tls-'))
-  atEnd(() => rmSync(dir, { recursive: true, force: true }))
+  const dir = ownDirectory('gw-tls-')
   execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=localhost',
     '-keyout', `${dir}/key.pem`, '-out', `${dir}/cert.pem`], { stdio: 'ignore' })
   const gateway = await startGateway(database, ['--tls-cert', `${dir}/cert.pem`, '--tls-key', `${dir}/key.pem`])

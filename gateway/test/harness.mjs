@@ -2,10 +2,12 @@
 import { spawn, execFileSync } from 'node:child_process'
 import { createHmac, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
 import PusherServer from 'pusher'
 import Pusher from 'pusher-js'
@@ -48,6 +50,13 @@ export async function closeAll() {
     // pusher-js keeps timers of half a minute for what it was thrown out of.
     setTimeout(() => process.exit(), 500).unref()
   }
+}
+
+// A directory that is there until the end.
+export function ownDirectory(prefix) {
+  const directory = mkdtempSync(join(tmpdir(), prefix))
+  atEnd(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
 }
 
 // PostgreSQL

@@ -2,22 +2,18 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { atEnd, closeAll, enter, eventsOf, newClient, newDatabase, newSocket, sleep, slowness, startGateway, until } from './harness.mjs'
+import { atEnd, closeAll, enter, eventsOf, newClient, newDatabase, newSocket, ownDirectory, sleep, slowness, startGateway, until } from './harness.mjs'
 
-const dir = mkdtempSync(join(tmpdir(), 'gw-hosts-'))
+const dir = ownDirectory('gw-hosts-')
 execFileSync('chmod', ['755', dir])
 let database
 before(async () => {
   database = await newDatabase()
 })
-after(async () => {
-  await closeAll()
-  rmSync(dir, { recursive: true, force: true })
-})
+after(closeAll)
 
 const asServer = (command, ...args) =>
   execFileSync(process.getuid() === 0 ? 'runuser' : command, process.getuid() === 0 ? ['-u', process.env.SERVER_USER, '--', command, ...args] : args, { stdio: 'ignore', cwd: '/' })

@@ -1,22 +1,16 @@
 // What a database can do to a gateway: locks, privileges, settings, connections that break.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import pg from 'pg'
-import { apiOf, atEnd, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, sleep, startGateway, until } from './harness.mjs'
+import { apiOf, atEnd, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, ownDirectory, sleep, startGateway, until } from './harness.mjs'
 
 process.env.PGHOST = process.env.OUTAGES_PGHOST ?? process.env.PGHOST // a server that nobody else needs
-const dir = mkdtempSync(join(tmpdir(), 'gw-outages-'))
+const dir = ownDirectory('gw-outages-')
 let database
 before(async () => {
   database = await newDatabase()
 })
-after(async () => {
-  await closeAll()
-  rmSync(dir, { recursive: true, force: true })
-})
+after(closeAll)
 
 async function session(db = database) {
   const client = new pg.Client({ database: db.name })

@@ -2,23 +2,20 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
-import { networkInterfaces, tmpdir } from 'node:os'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
-import { atEnd, closeAll, dial, newClient, newDatabase, newSocket, sleep, slowness, startGateway, until } from './harness.mjs'
+import { atEnd, closeAll, dial, newClient, newDatabase, newSocket, ownDirectory, sleep, slowness, startGateway, until } from './harness.mjs'
 
 let database
-const dir = mkdtempSync(join(tmpdir(), 'gw-running-'))
+const dir = ownDirectory('gw-running-')
 before(async () => {
   database = await newDatabase()
 })
-after(async () => {
-  await closeAll()
-  rmSync(dir, { recursive: true, force: true })
-})
+after(closeAll)
 
 const program = process.env.GATEWAY_PROGRAM
 const connects = (host, port) =>

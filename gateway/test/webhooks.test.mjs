@@ -2,10 +2,9 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { atEnd, closeAll, enter, hook, newClient, newDatabase, newReceiver, newSocket, sleep, slowness, startGateway, twoGateways, until } from './harness.mjs'
+import { closeAll, enter, hook, newClient, newDatabase, newReceiver, newSocket, ownDirectory, sleep, slowness, startGateway, twoGateways, until } from './harness.mjs'
 
 const waiting = async (db) => (await db.sql('SELECT count(*)::int AS n FROM presence.webhook_event')).rows[0].n
 
@@ -209,8 +208,7 @@ function certificate(dir, ca, name, forName = 'IP:127.0.0.1') {
 }
 
 test('HTTPS: a receiver whose certificate is not of a trusted CA, or for another name, is sent nothing and tried again', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'webhooks-'))
-  atEnd(() => rmSync(dir, { recursive: true }))
+  const dir = ownDirectory('webhooks-')
   const db = await newDatabase()
   const good = await newReceiver(certificate(dir, 'ca', 'good'))
   const strange = await newReceiver(certificate(dir, 'stranger', 'strange'))
