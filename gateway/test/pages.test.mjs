@@ -184,6 +184,7 @@ describe('10 are listed', { concurrency: true }, () => {
         const user = `u${Math.floor(Math.random() * 20)}`
         await (Math.random() < (grows ? 0.8 : 0.25) ? join(user, 'random', changedInfo()) : leave(user, 'random'))
       }
+      if (grows) for (let i = 0; i < 11; i++) await join(`u${i}`, 'random') // more than a page, whatever the dice
       const there = (await database.sql("SELECT user_id, user_info FROM presence.online WHERE book_id = 'random' ORDER BY id DESC")).rows
       const infos = (rows) => JSON.stringify(rows.map(({ user_id, user_info }) => [user_id, user_info]).sort())
       const mine = () => infos([...known.members].map(([user_id, user_info]) => ({ user_id, user_info: user_info ?? null })))
