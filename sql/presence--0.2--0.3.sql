@@ -314,6 +314,11 @@ LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_room_node'
 CREATE FUNCTION presence.is_sharded() RETURNS boolean
 LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'presence_is_sharded';
 
+CREATE FUNCTION presence.shards(OUT first_hash integer, OUT last_hash integer,
+	OUT nodename text, OUT nodeport integer, OUT is_local boolean)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 32 AS 'MODULE_PATHNAME', 'presence_shards';
+
 -- For on_all_nodes: what a node answers.
 CREATE FUNCTION presence.query_as_json(query text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET presence.moved_rooms TO on AS $$
@@ -563,7 +568,7 @@ BEGIN
 		'FUNCTION presence.pusher_app_changed()',
 		'TABLE presence.room_shard', 'FUNCTION presence.room_node(text)',
 		'FUNCTION presence.on_all_nodes(text)', 'FUNCTION presence.query_as_json(text)',
-		'FUNCTION presence.is_sharded()',
+		'FUNCTION presence.is_sharded()', 'FUNCTION presence.shards()',
 		'FUNCTION presence.check_citus()', 'FUNCTION presence.worker_commands()',
 		'FUNCTION presence.shard_with_citus(integer)', 'FUNCTION presence.unshard_from_citus()',
 		'FUNCTION presence.room_functions()']
@@ -599,7 +604,7 @@ REVOKE ALL ON FUNCTION presence.join_room(text, text, text, jsonb, boolean, inte
 	presence.pusher_webhook_check(),
 	presence.pusher_webhook_changed(),
 	presence.room_node(text), presence.on_all_nodes(text), presence.is_sharded(),
-	presence.query_as_json(text),
+	presence.shards(), presence.query_as_json(text),
 	presence.check_citus(), presence.worker_commands(), presence.room_functions(),
 	presence.shard_with_citus(integer), presence.unshard_from_citus() FROM PUBLIC;
 
@@ -642,6 +647,7 @@ BEGIN
 				('user_rooms', 'FUNCTION presence.room_node'),
 				('user_rooms', 'FUNCTION presence.on_all_nodes'),
 				('user_rooms', 'FUNCTION presence.is_sharded'),
+				('user_rooms', 'FUNCTION presence.shards'),
 				('user_rooms', 'FUNCTION presence.query_as_json'),
 				('liveness', 'FUNCTION presence.liveness_list'),
 				('statistics', 'FUNCTION presence.memory'),
@@ -900,6 +906,9 @@ transaction of its own. Returns all rows, as JSON, with the node; without a clus
 those from here, NULL for the node. Errors: 22004, 38000 (what a node said).';
 COMMENT ON FUNCTION presence.query_as_json(text) IS 'For on_all_nodes: the rows of a query.';
 COMMENT ON FUNCTION presence.is_sharded() IS 'Whether rooms are spread over nodes.';
+COMMENT ON FUNCTION presence.shards() IS
+'Which rooms are on which node, by hashtext(book_id), and whether that is this one. No
+row where rooms are not spread over nodes.';
 COMMENT ON FUNCTION presence.check_citus() IS 'For shard_with_citus: raises what is in its way.';
 COMMENT ON FUNCTION presence.worker_commands() IS 'For shard_with_citus: what each worker is told.';
 COMMENT ON FUNCTION presence.room_functions() IS

@@ -40,7 +40,7 @@ static const char read_functions[] = "presence.room_members, presence.member_cou
 									 "presence.largest_rooms, presence.busiest_hours, "
 									 "presence.average_stay, presence.peak_members_by_day, "
 									 "presence.room_node, presence.on_all_nodes, "
-									 "presence.is_sharded, presence.query_as_json";
+									 "presence.is_sharded, presence.shards, presence.query_as_json";
 
 /* Many connections at once, and the secrets to verify signatures with. */
 static const char gateway_functions[] = "presence.join_rooms, presence.drop_connections, "

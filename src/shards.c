@@ -30,6 +30,7 @@
 
 PG_FUNCTION_INFO_V1(presence_is_sharded);
 PG_FUNCTION_INFO_V1(presence_room_node);
+PG_FUNCTION_INFO_V1(presence_shards);
 
 typedef struct Shard
 {
@@ -227,4 +228,27 @@ presence_room_node(PG_FUNCTION_ARGS)
 		nulls[0] = nulls[1] = false;
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(result_type(fcinfo), values, nulls)));
+}
+
+/* shards(): which hashes are on which node, and whether that is this one */
+Datum
+presence_shards(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!shards_there())
+		return (Datum) 0;
+	for (int i = 0; i < nshards; i++)
+	{
+		const Shard *shard = &shards[i];
+		Datum values[5] = {Int32GetDatum(shard->first), Int32GetDatum(shard->last), 0,
+						   Int32GetDatum(shard->port), BoolGetDatum(shard->here)};
+		bool nulls[5] = {false, false, shard->host == NULL, shard->host == NULL, false};
+
+		if (shard->host)
+			values[2] = CStringGetTextDatum(shard->host);
+		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }
