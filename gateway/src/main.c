@@ -27,6 +27,7 @@
 #include "rooms/drop.h"
 #include "rooms/event.h"
 #include "rooms/list.h"
+#include "rooms/place.h"
 #include "rooms/reads.h"
 #include "rooms/seat.h"
 #include "rooms/state.h"
@@ -60,23 +61,40 @@ static uv_signal_t signals[sizeof(signums) / sizeof(signums[0])];
 static int64_t drain_until; /* ms; 0: not stopping */
 static int64_t moved_at;    /* ms; when the last client was */
 static int64_t drain_from;
-static uint64_t to_move; /* clients there were then */
-static bool degraded;    /* clients were told so */
+static uint64_t to_move;             /* clients there were then */
+static bool degraded[MAX_DATABASES]; /* clients were told so */
 static bool stopped;
 
+/* Tells clients, if it is otherwise than before. problem: NULL if there is none. */
 static void
-set_degraded(const char *problem)
+set_degraded(const Database *database, const char *problem)
 {
 	bool now = problem != NULL;
 
-	if (degraded == now)
+	if (degraded[database->number] == now)
 		return;
-	degraded = now;
+	degraded[database->number] = now;
 	if (now)
 		log_line(LOG_WARNING, "degraded: %s", problem);
 	else
 		log_line(LOG_INFO, "restored");
-	rooms_tell(now ? BYTES("presence:degraded") : BYTES("presence:restored"));
+	rooms_degrade(database, now);
+}
+
+static void
+consider_restored(void)
+{
+	for (Database *database = HOME; database; database = database_next(database))
+		if (degraded[database->number] && !database_problem(database) && seats_restored(database))
+			set_degraded(database, NULL);
+}
+
+static void
+consider_degraded(void)
+{
+	for (Database *database = HOME; database; database = database_next(database))
+		if (database_problem(database))
+			set_degraded(database, database_problem(database));
 }
 
 /*
@@ -112,7 +130,7 @@ stop(void)
 	stopped = true;
 	log_line(LOG_INFO, "stopped, %llu clients left", (unsigned long long) metrics.sockets);
 	posts_stop();
-	database_stop();
+	databases_stop();
 	deliver_end();
 	conns_close_all();
 	listeners_end();
@@ -164,9 +182,9 @@ begin_drain(int signum)
 static bool
 is_drained(void)
 {
-	bool pending = drops_pending() || states_pending() || emit_pending() || deliver_pending();
+	bool pending = states_pending() || emit_pending() || deliver_pending();
 
-	if (metrics.sockets > 0 || (pending && database_connected()))
+	if (metrics.sockets > 0 || drops_pending() || (pending && database_connected(HOME)))
 		return false;
 	return conns_open() == 0 || moved_at + LAST_BYTES_MS < now_ms();
 }
@@ -177,7 +195,7 @@ reload(void)
 	systemd_tell("RELOADING=1");
 	if (options_reload() && tls_load())
 		log_line(LOG_INFO, "options and certificate read again");
-	database_reload();
+	databases_reload();
 	listeners_allow((unsigned) options.max_sockets + SPARE_CONNECTIONS);
 	systemd_tell("READY=1");
 }
@@ -229,6 +247,7 @@ on_turn_end(uv_prepare_t *prepare)
 	(void) prepare;
 	measure_turn();
 	events_flush();
+	places_flush();
 	seats_flush();
 	reads_flush();
 	watchlist_flush();
@@ -239,9 +258,8 @@ on_turn_end(uv_prepare_t *prepare)
 	emit_flush();
 	deliver_flush();
 	bus_flush();
-	database_flush();
-	if (degraded && !database_problem() && seats_restored())
-		set_degraded(NULL);
+	databases_flush();
+	consider_restored();
 	more = conns_flush();
 	if (more || reads_busy())
 		uv_idle_start(&busy, do_nothing);
@@ -255,7 +273,7 @@ static void
 on_tick(uv_timer_t *timer)
 {
 	(void) timer;
-	database_tick();
+	databases_tick();
 	seats_tick();
 	sockets_tick();
 	conns_tick();
@@ -263,8 +281,8 @@ on_tick(uv_timer_t *timer)
 	cache_tick();
 	counts_tick();
 	lists_tick();
-	if (apps_known() && database_problem())
-		set_degraded(database_problem());
+	if (apps_known())
+		consider_degraded();
 	if (drain_until && now_ms() >= drain_until)
 		stop();
 }
@@ -281,33 +299,34 @@ on_watchdog(uv_timer_t *timer)
  */
 
 static void
-on_connected(void)
+on_connected(Database *database)
 {
-	seats_rejoin();
+	seats_rejoin(database);
 	watchlist_unsure();
+	deliver_restart(database);
+	if (database != HOME)
+		return;
 	states_restart();
 	counts_restart();
-	deliver_restart();
 }
 
 static void
-on_lost(void)
+on_lost(Database *database)
 {
-	bus_lost();
-	events_restart();
+	if (database == HOME)
+		bus_lost();
+	events_restart(database);
 	if (!stopped)
-		set_degraded(database_problem());
+		set_degraded(database, database_problem(database));
 }
 
 static void
-take_settings(const DatabaseSettings *now)
+take_settings(Database *database, const DatabaseSettings *now)
 {
+	if (database != HOME)
+		return;
 	free(settings.channel_prefix);
 	settings.channel_prefix = xstrdup(now->channel_prefix);
-	settings.timeout_ms = now->timeout_ms;
-	settings.skip_locked = now->new_joins;
-	settings.has_event_key =
-		now->event_key && hex_bytes(now->event_key, settings.event_key, sizeof(settings.event_key));
 }
 
 static void
@@ -374,6 +393,7 @@ main(int argc, char **argv)
 										  .lost = on_lost,
 										  .settings = take_settings,
 										  .apps = take_apps,
+										  .moved = rooms_doubt_all,
 										  .member_event = event_notified,
 										  .bus_event = bus_notified};
 	static const WebHandler handler = {.begins = api_begins,
@@ -399,7 +419,7 @@ main(int argc, char **argv)
 	conns_start(loop);
 	posts_start(loop);
 	listeners_allow(limit_files());
-	if (!tls_load() || !listeners_start(loop) || !database_start(loop, &events))
+	if (!tls_load() || !listeners_start(loop) || !databases_start(loop, &events))
 		return 1;
 	systemd_tell("READY=1");
 	uv_run(loop, UV_RUN_DEFAULT);

@@ -31,7 +31,7 @@ rooms_want_all(void)
 }
 
 void
-database_refresh(void)
+databases_refresh(void)
 {
 }
 

@@ -41,6 +41,7 @@ Options options;
 typedef enum Kind
 {
 	TEXT,
+	LIST,     /* TEXT, each time one more line */
 	COUNT,    /* 1 and more */
 	SECONDS,  /* kept in ms */
 	SECONDS0, /* 0 as well */
@@ -73,8 +74,8 @@ static const Option table[] = {
 	{"admin-listen", TEXT, AT(admin_listen), "ADDRESS,...",
 	 "where /metrics, /livez and /readyz are, and nowhere else"},
 	{"reuse-port", FLAG, AT(reuse_port), "", "let other processes listen on the same port"},
-	{"database", TEXT, AT(database), "CONNINFO",
-	 "connection string of libpq; what it lacks comes from PGHOST, PGUSER, ..."},
+	{"database", LIST, AT(database), "CONNINFO",
+	 "connection string of libpq; what it lacks comes from PGHOST, PGUSER, ...; again: the next node"},
 	{"channel", TEXT, AT(channel), "NAME",
 	 "presence.channel, if the role may not read settings (presence)"},
 	{"tls-cert", TEXT, AT(tls_cert), "FILE", "certificate chain, PEM: serve TLS only"},
@@ -175,6 +176,41 @@ kept(const char *value)
 	return one->text;
 }
 
+/* One more line. */
+static char *
+longer(const char *lines, const char *value)
+{
+	size_t size = strlen(lines) + strlen(value) + 2;
+	char *both = xmalloc(size);
+	char *result;
+
+	snprintf(both, size, "%s\n%s", lines, value);
+	result = kept(both);
+	free(both);
+	return result;
+}
+
+int
+options_list(const char *lines, const char **list, int max)
+{
+	int n = 0;
+
+	for (size_t len; *lines; lines += len + (lines[len] == '\n'))
+	{
+		char *line;
+
+		len = strcspn(lines, "\n");
+		if (len == 0)
+			continue;
+		line = xstrndup(lines, len);
+		if (n < max)
+			list[n] = kept(line);
+		n++;
+		free(line);
+	}
+	return n;
+}
+
 static bool
 set(Options *into, LogLevel *level, int i, const char *value, char *problem, size_t size)
 {
@@ -186,6 +222,9 @@ set(Options *into, LogLevel *level, int i, const char *value, char *problem, siz
 		case TEXT:
 			*(char **) field =
 				*value ? kept(value) : *(char *const *) ((const char *) &defaults + option->offset);
+			return true;
+		case LIST:
+			*(char **) field = *(char **) field ? longer(*(char **) field, value) : kept(value);
 			return true;
 		case FLAG:
 			*(bool *) field = is_true(value);
@@ -267,6 +306,8 @@ take_environment(Options *into, LogLevel *level, char *problem, size_t size)
 		for (const char *p = table[i].name; *p; p++)
 			name[n++] = *p == '-' ? '_' : (char) (*p - 'a' + 'A');
 		value = getenv(name);
+		if (value && *value && table[i].kind == LIST) /* in place of the file's */
+			*(char **) ((char *) into + table[i].offset) = NULL;
 		if (value && *value && !set(into, level, i, value, why, sizeof(why)))
 		{
 			snprintf(problem, size, "%s: %s", name, why);
@@ -288,7 +329,7 @@ take_on_line(Options *into, LogLevel *level)
 			continue;
 		if (table[i].kind == LEVEL)
 			*level = level_on_line;
-		else if (table[i].kind == TEXT)
+		else if (table[i].kind == TEXT || table[i].kind == LIST)
 			*(char **) to = *(char *const *) from;
 		else if (table[i].kind == FLAG)
 			*(bool *) to = *(const bool *) from;

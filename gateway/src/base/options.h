@@ -12,7 +12,7 @@ typedef struct Options
 	char *config;       /* a file with more of these; NULL: none */
 	char *listen;       /* HOST:PORT or unix:PATH, some with commas between */
 	char *admin_listen; /* the same, for operators; NULL: none */
-	char *database;     /* a connection string of libpq */
+	char *database;     /* connection strings of libpq, one a line */
 	char *channel;      /* presence.channel, where our role may not read it */
 	char *tls_cert;
 	char *tls_key;
@@ -39,6 +39,9 @@ extern Options options;
 
 /* Fills options; on --help and --version, and on a mistake, ends the program. */
 extern void options_parse(int argc, char **argv);
+
+/* The lines of such an option, at most max of them; how many there are. They stay valid. */
+extern int options_list(const char *lines, const char **list, int max);
 
 /*
  * Reads the file and the environment again. False, with nothing changed, if there is a

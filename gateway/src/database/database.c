@@ -1,6 +1,6 @@
 /*
  * database.c
- *	  The database: its connections, what is asked of it, and whether it does its work.
+ *	  The databases: their connections, what is asked of them, and whether they do their work.
  *
  * The one that listens comes first: it learns what the server can do, reads apps and settings,
  * since these name the channel, and LISTENs. Then the others are opened, and one of
@@ -15,12 +15,8 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/options.h"
-#include "database/echo.h"
-#include "database/hosts.h"
-#include "database/learn.h"
-#include "database/lines.h"
-#include "database/statements.h"
-#include "database/trouble.h"
+
+#define DEFAULT_TIMEOUT_MS 25000 /* of a lease, until it is known */
 
 #define REFRESH_MS       5000
 #define REFRESH_LEAST_MS 250
@@ -30,56 +26,103 @@
 #define BACKOFF_MIN_MS   100
 #define BACKOFF_MAX_MS   5000
 
+Database databases[MAX_DATABASES];
+
+static int known; /* that were there ever */
 static uv_loop_t *loop;
 static const DatabaseEvents *events;
-static uv_timer_t reconnect;
 static uv_timer_t wake;
 static bool stopped;
-static bool announced; /* connected() was called, and lost() not since */
-static int backoff_ms = BACKOFF_MIN_MS;
-static char last_loss[300] = "not connected yet";
-
-static int64_t lost_at;      /* ms */
-static const char *conninfo; /* that is in use */
 static bool refresh_wanted;
+
+Database *
+database_next(const Database *database)
+{
+	for (int i = database->number + 1; i < known; i++)
+		if (databases[i].conninfo)
+			return &databases[i];
+	return NULL;
+}
+
+bool
+databases_several(void)
+{
+	return database_next(HOME) != NULL;
+}
+
+Database *
+database_of_node(const char *node)
+{
+	for (Database *database = HOME; database; database = database_next(database))
+		if (*database->learn.node && strcmp(database->learn.node, node) == 0)
+			return database;
+	return NULL;
+}
 
 /*
  * Whether it does its work
  */
 
 bool
-database_connected(void)
+database_connected(const Database *database)
 {
-	return announced;
+	return database->announced;
 }
 
 bool
-database_knows(Statement statement)
+database_knows(const Database *database, Statement statement)
 {
-	return statement_is_known(statement, learn_new_joins());
+	return statement_is_known(statement, database->learn.new_joins);
+}
+
+void
+database_ask(Database *database, Statement statement, const char *const *values, PgAnswer answer,
+			 PgForgotten forgotten, void *arg)
+{
+	lines_ask(&database->lines, statement, values, answer, forgotten, arg);
 }
 
 /* Of the last that was joined before a crash the rows may be lost, of another store all are. */
 int64_t
-database_sure_until(void)
+database_sure_until(const Database *database)
 {
-	switch (learn_lineage())
+	switch (database->learn.lineage)
 	{
 		case LINEAGE_SAME:
 			return INT64_MAX;
 		case LINEAGE_CRASHED:
-			return lost_at - LOST_ROWS_MS;
+			return database->lost_at - LOST_ROWS_MS;
 		default:
 			return 0;
 	}
 }
 
 const char *
-database_problem(void)
+database_problem(Database *database)
 {
-	if (!announced)
-		return last_loss;
-	return trouble_text() ? trouble_text() : lines_slow();
+	const char *trouble = trouble_text(&database->troubles);
+
+	if (!database->announced)
+		return database->last_loss;
+	return trouble ? trouble : lines_slow(&database->lines);
+}
+
+const char *
+databases_problem(void)
+{
+	for (Database *database = HOME; database; database = database_next(database))
+	{
+		const char *problem = database_problem(database);
+
+		if (!problem)
+			continue;
+		if (!databases_several() || !database->announced) /* a loss has the name in it */
+			return problem;
+		snprintf(database->problem, sizeof(database->problem), "%s: %s", database->hosts.name,
+				 problem);
+		return database->problem;
+	}
+	return NULL;
 }
 
 /*
@@ -87,42 +130,47 @@ database_problem(void)
  */
 
 static void
-close_all(void)
+close_all(Database *database)
 {
-	bool was_announced = announced;
+	bool was_announced = database->announced;
 
-	announced = false;
-	learn_end();
-	echo_end();
-	trouble_end();
-	lines_close();
+	database->announced = false;
+	learn_end(&database->learn);
+	echo_end(&database->echo);
+	trouble_end(&database->troubles);
+	lines_close(&database->lines);
 	if (!was_announced)
 		return;
-	lost_at = now_ms();
-	events->lost();
+	database->lost_at = now_ms();
+	events->lost(database);
 }
 
 static void
 begin_anew(uv_timer_t *timer)
 {
-	(void) timer;
-	hosts_next();
+	Database *database = timer->data;
+
+	hosts_next(&database->hosts);
 }
 
 /* Another host at once, if there is one that was not tried. */
 static void
-lose_all(const char *what, const char *why)
+lose_all(Database *database, const char *what, const char *why)
 {
-	int delay = backoff_ms / 2 + (int) (random_u64() % (unsigned) (backoff_ms / 2 + 1));
+	int half = database->backoff_ms / 2;
+	int delay = half + (int) (random_u64() % (unsigned) (half + 1));
 
-	if (stopped)
+	if (stopped || !database->conninfo)
 		return;
-	snprintf(last_loss, sizeof(last_loss), "%s (%s): %s", hosts_name(), what, why);
-	log_line(LOG_WARNING, "database lost: %s; next attempt in %d ms", last_loss, delay);
-	metrics.database_losses += announced;
-	close_all();
-	backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
-	uv_timer_start(&reconnect, begin_anew, (uint64_t) delay, 0);
+	snprintf(database->last_loss, sizeof(database->last_loss), "%s (%s): %s", database->hosts.name,
+			 what, why);
+	log_line(LOG_WARNING, "database lost: %s; next attempt in %d ms", database->last_loss, delay);
+	metrics.database_losses += database->announced;
+	close_all(database);
+	database->backoff_ms *= 2;
+	if (database->backoff_ms > BACKOFF_MAX_MS)
+		database->backoff_ms = BACKOFF_MAX_MS;
+	uv_timer_start(&database->reconnect, begin_anew, (uint64_t) delay, 0);
 }
 
 /*
@@ -130,49 +178,68 @@ lose_all(const char *what, const char *why)
  */
 
 static void
-refused(const char *why)
+refused(const char *why, void *arg)
 {
-	lose_all(line_names[LINE_LISTEN], why);
+	lose_all(arg, line_names[LINE_LISTEN], why);
 }
 
 static void
-took_settings(const DatabaseSettings *now)
+took_settings(const DatabaseSettings *now, void *arg)
 {
-	trouble_read_only(now->read_only);
-	events->settings(now);
+	Database *database = arg;
+
+	database->timeout_ms = now->timeout_ms;
+	database->lines.new_joins = database->skip_locked = database->learn.new_joins;
+	database->has_event_key =
+		now->event_key && hex_bytes(now->event_key, database->event_key, EVENT_KEY_SIZE);
+	trouble_read_only(&database->troubles, now->read_only);
+	events->settings(database, now);
 }
 
 static void
-took_apps(const PGresult *rows)
+took_apps(const PGresult *rows, void *arg)
 {
+	if (arg != HOME)
+		return;
+	if (PQntuples(rows) == 0)
+		log_line(LOG_WARNING, "presence.pusher_app is empty: no client can connect");
 	events->apps(rows);
 }
 
 static void
-begun_listening(void)
+moved(void *arg)
 {
-	for (int i = LINE_LISTEN + 1; i < LINES; i++)
-		line_open((LineName) i);
+	if (arg == HOME)
+		events->moved();
 }
 
-static const LearnEvents learn_events = {refused, took_settings, took_apps, begun_listening};
+static void
+begun_listening(void *arg)
+{
+	Database *database = arg;
+
+	for (int i = LINE_LISTEN + 1; i < LINES; i++)
+		line_open(&database->lines, (LineName) i);
+}
 
 void
-database_refresh(void)
+databases_refresh(void)
 {
 	refresh_wanted = true;
 	database_wake_in(REFRESH_LEAST_MS);
 }
 
 static void
-found_host(bool found)
+found_host(bool found, void *arg)
 {
-	if (stopped)
+	Database *database = arg;
+
+	if (stopped || !database->conninfo)
 		return;
 	if (found)
-		line_open(LINE_LISTEN);
+		line_open(&database->lines, LINE_LISTEN);
 	else
-		uv_timer_start(&reconnect, begin_anew, (uint64_t) backoff_ms, 0);
+		uv_timer_start(&database->reconnect, begin_anew, (uint64_t) database->backoff_ms, 0);
 }
 
 /*
@@ -180,25 +247,32 @@ found_host(bool found)
  */
 
 static void
-send_echo(void)
+send_echo(Database *database)
 {
-	echo_send(line_pg(LINE_BEAT), statement_text(STATEMENT_ECHO, learn_new_joins())->name);
+	echo_send(&database->echo, line_pg(&database->lines, LINE_BEAT),
+			  statement_text(STATEMENT_ECHO, true)->name);
 }
 
 static void
-check_connected(void)
+check_connected(void *arg)
 {
-	if (announced || !lines_ready() || !learn_is_listening())
+	Database *database = arg;
+
+	if (database->announced || !lines_ready(&database->lines) || !database->learn.listening)
 		return;
-	if (!echo_sent_at())
-		send_echo();
-	if (!echo_is_back())
+	if (!database->echo.sent_at)
+		send_echo(database);
+	if (!echo_is_back(&database->echo))
 		return;
-	backoff_ms = BACKOFF_MIN_MS;
-	announced = true;
-	log_line(LOG_INFO, "database connected");
-	events->connected();
-	learn_lineage_taken();
+	database->backoff_ms = BACKOFF_MIN_MS;
+	database->announced = true;
+	if (databases_several())
+		log_line(LOG_INFO, "database connected: %s, node %s", database->hosts.name,
+				 *database->learn.node ? database->learn.node : "(none)");
+	else
+		log_line(LOG_INFO, "database connected");
+	events->connected(database);
+	database->learn.lineage = LINEAGE_SAME;
 }
 
 /*
@@ -206,31 +280,45 @@ check_connected(void)
  */
 
 static void
-line_is_open(LineName name, Pg *pg)
+line_is_open(LineName name, Pg *pg, void *arg)
 {
+	Database *database = arg;
+
 	if (name == LINE_LISTEN)
-		learn_begin(pg, &learn_events);
+		learn_begin(&database->learn, pg);
 }
 
 /* One that does not listen is opened anew alone, if the others are there. */
 static bool
-line_is_lost(LineName name, const char *why)
+line_is_lost(LineName name, const char *why, void *arg)
 {
-	if (name != LINE_LISTEN && announced)
+	Database *database = arg;
+
+	if (name != LINE_LISTEN && database->announced)
 		return true;
-	lose_all(line_names[name], why);
+	lose_all(database, line_names[name], why);
 	return false;
 }
 
 static void
-notified(const char *channel, const char *payload)
+notified(const char *channel, const char *payload, void *arg)
 {
+	Database *database = arg;
+
 	if (strcmp(channel, BUS_CHANNEL) != 0)
-		events->member_event(payload);
-	else if (echo_heard(payload))
-		check_connected();
-	else
+		events->member_event(database, payload);
+	else if (echo_heard(&database->echo, payload))
+		check_connected(database);
+	else if (database == HOME)
 		events->bus_event(payload);
+}
+
+static void
+judged(Statement statement, const char *sqlstate, const char *why, void *arg)
+{
+	Database *database = arg;
+
+	trouble_judge(&database->troubles, statement, sqlstate, why);
 }
 
 /*
@@ -239,63 +327,86 @@ notified(const char *channel, const char *payload)
 
 /* Nothing to join, so that it is known whether something could be. */
 static void
-probe(void)
+probe(Database *database)
 {
 	static const char *const values[] = {"{}", "{}", "{}", "{}", NULL, "{}"};
 
-	database_ask(STATEMENT_JOIN, values, NULL, NULL, NULL);
+	database_ask(database, STATEMENT_JOIN, values, NULL, NULL, NULL);
 }
 
 static bool
-is_deaf(int64_t now)
+is_deaf(const Database *database, int64_t now)
 {
-	return !echo_is_back() && echo_sent_at() && echo_sent_at() + ECHO_MS < now &&
-		   line_pg(LINE_BEAT) && !pg_oldest(line_pg(LINE_BEAT));
+	const Echo *echo = &database->echo;
+	const Pg *beat = line_pg(&database->lines, LINE_BEAT);
+
+	return !echo_is_back(echo) && echo->sent_at && echo->sent_at + ECHO_MS < now && beat &&
+		   !pg_oldest(beat);
 }
 
 /* Who takes nothing for a while, and is not the only one, is left. */
 static bool
-should_move(void)
+should_move(Database *database)
 {
-	const char *why = hosts_several() ? trouble_for(TROUBLE_MS) : NULL;
+	const char *why =
+		hosts_several(&database->hosts) ? trouble_for(&database->troubles, TROUBLE_MS) : NULL;
 
 	if (why)
-		lose_all(line_names[LINE_LISTEN], why);
+		lose_all(database, line_names[LINE_LISTEN], why);
 	return why != NULL;
 }
 
-void
-database_tick(void)
+static void
+tick(Database *database, int64_t now)
 {
-	int64_t now = now_ms();
-
-	if (!lines_tick())
+	if (!lines_tick(&database->lines))
 		return;
-	if (is_deaf(now))
+	if (is_deaf(database, now))
 	{
-		lose_all(line_names[LINE_LISTEN], "notifications do not arrive: a pooler that shares "
-										  "connections between transactions is in between");
+		lose_all(database, line_names[LINE_LISTEN],
+				 "notifications do not arrive: a pooler that shares "
+				 "connections between transactions is in between");
 		return;
 	}
-	if (!announced || should_move())
+	if (!database->announced || should_move(database))
 		return;
-	if (echo_sent_at() + ECHO_MS < now && line_pg(LINE_BEAT))
-		send_echo();
-	if (lines_joined_at() + REFRESH_MS < now)
-		probe();
-	if (learn_at() + REFRESH_MS < now)
-		learn_refresh();
+	if (database->echo.sent_at + ECHO_MS < now && line_pg(&database->lines, LINE_BEAT))
+		send_echo(database);
+	if (database->lines.joined_at + REFRESH_MS < now)
+		probe(database);
+	if (database->learn.at + REFRESH_MS < now)
+		learn_refresh(&database->learn);
 }
 
 void
-database_flush(void)
+databases_tick(void)
 {
-	if (refresh_wanted && announced && learn_at() + REFRESH_LEAST_MS <= now_ms())
-	{
-		refresh_wanted = false;
-		learn_refresh();
-	}
-	lines_flush();
+	int64_t now = now_ms();
+
+	for (Database *database = HOME; database; database = database_next(database))
+		tick(database, now);
+}
+
+/* Whether all that are there have been refreshed lately enough. */
+static void
+refresh_all(int64_t now)
+{
+	for (Database *database = HOME; database; database = database_next(database))
+		if (database->announced && database->learn.at + REFRESH_LEAST_MS > now)
+			return;
+	refresh_wanted = false;
+	for (Database *database = HOME; database; database = database_next(database))
+		if (database->announced)
+			learn_refresh(&database->learn);
+}
+
+void
+databases_flush(void)
+{
+	if (refresh_wanted && HOME->announced)
+		refresh_all(now_ms());
+	for (Database *database = HOME; database; database = database_next(database))
+		lines_flush(&database->lines);
 }
 
 static void
@@ -319,45 +430,129 @@ database_keep(const PGresult *result)
 	return pg_keep(result);
 }
 
-bool
-database_start(uv_loop_t *loop_, const DatabaseEvents *events_)
-{
-	static const LineEvents line_events = {line_is_open, line_is_lost, check_connected, notified};
+/*
+ * Beginning and ending
+ */
 
-	loop = loop_;
-	events = events_;
-	uv_timer_init(loop, &reconnect);
-	uv_timer_init(loop, &wake);
-	lines_start(loop, &line_events);
-	conninfo = options.database ? options.database : "";
-	if (!hosts_start(loop, conninfo, found_host))
+static void
+init(Database *database, int number)
+{
+	static const LineEvents line_events = {line_is_open, line_is_lost, check_connected, notified,
+										   judged};
+	static const LearnEvents learn_events = {refused, took_settings, took_apps, moved,
+											 begun_listening};
+
+	database->number = number;
+	database->timeout_ms = DEFAULT_TIMEOUT_MS;
+	database->backoff_ms = BACKOFF_MIN_MS;
+	snprintf(database->last_loss, sizeof(database->last_loss), "not connected yet");
+	uv_timer_init(loop, &database->reconnect);
+	database->reconnect.data = database;
+	hosts_start(&database->hosts, loop, found_host, database);
+	lines_start(&database->lines, loop, &database->hosts, &line_events, database);
+	learn_start(&database->learn, &learn_events, database);
+}
+
+/* False: it is no connection string, and nothing changes. */
+static bool
+take_conninfo(Database *database, const char *conninfo)
+{
+	if (!hosts_change(&database->hosts, conninfo))
 		return false;
-	hosts_next();
+	database->conninfo = conninfo;
+	uv_timer_start(&database->reconnect, begin_anew, 0, 0);
 	return true;
 }
 
-void
-database_reload(void)
+/* How many there are, each a line of --database. They are handed out once more, as conninfos. */
+static int
+split(const char *conninfos[MAX_DATABASES])
 {
-	const char *now = options.database ? options.database : "";
+	int n = options_list(options.database, conninfos, MAX_DATABASES);
 
-	if (strcmp(now, conninfo) == 0 || !hosts_change(now))
+	if (n > MAX_DATABASES)
+		log_line(LOG_ERROR, "--database: there are %d, at most %d are possible", n, MAX_DATABASES);
+	if (n == 0)
+		conninfos[n++] = ""; /* what libpq finds by itself */
+	return n;
+}
+
+bool
+databases_start(uv_loop_t *loop_, const DatabaseEvents *events_)
+{
+	const char *conninfos[MAX_DATABASES];
+	int n = split(conninfos);
+
+	loop = loop_;
+	events = events_;
+	uv_timer_init(loop, &wake);
+	if (n > MAX_DATABASES)
+		return false;
+	for (; known < n; known++)
+	{
+		init(&databases[known], known);
+		if (!take_conninfo(&databases[known], conninfos[known]))
+			return false;
+	}
+	return true;
+}
+
+/* It is another one, or one more. */
+static void
+change(int number, const char *conninfo)
+{
+	Database *database = &databases[number];
+
+	if (number == known)
+		init(database, known++);
+	if (database->conninfo && strcmp(conninfo, database->conninfo) == 0)
 		return;
-	conninfo = now;
-	snprintf(last_loss, sizeof(last_loss), "--database has changed");
-	log_line(LOG_INFO, "%s: all connections are opened anew", last_loss);
-	close_all();
-	backoff_ms = BACKOFF_MIN_MS;
-	uv_timer_start(&reconnect, begin_anew, 0, 0);
+	if (!take_conninfo(database, conninfo))
+		return;
+	snprintf(database->last_loss, sizeof(database->last_loss), "--database has changed");
+	log_line(LOG_INFO, "%s: all connections are opened anew", database->last_loss);
+	database->backoff_ms = BACKOFF_MIN_MS;
+	close_all(database);
+}
+
+static void
+leave(Database *database)
+{
+	if (!database->conninfo)
+		return;
+	log_line(LOG_INFO, "--database has changed: %s is left", database->hosts.name);
+	database->conninfo = NULL;
+	hosts_stop(&database->hosts);
+	uv_timer_stop(&database->reconnect);
+	close_all(database);
 }
 
 void
-database_stop(void)
+databases_reload(void)
+{
+	const char *conninfos[MAX_DATABASES];
+	bool were_several = databases_several();
+	int n = split(conninfos);
+
+	if (n > MAX_DATABASES)
+		return;
+	for (int i = 0; i < n; i++)
+		change(i, conninfos[i]);
+	for (int i = n; i < known; i++)
+		leave(&databases[i]);
+	if (were_several || databases_several())
+		events->moved();
+}
+
+void
+databases_stop(void)
 {
 	stopped = true;
-	uv_timer_stop(&reconnect);
-	hosts_stop();
-	close_all();
-	uv_close((uv_handle_t *) &reconnect, NULL);
+	for (int i = 0; i < known; i++)
+	{
+		close_all(&databases[i]);
+		hosts_end(&databases[i].hosts);
+		uv_close((uv_handle_t *) &databases[i].reconnect, NULL);
+	}
 	uv_close((uv_handle_t *) &wake, NULL);
 }

@@ -7,17 +7,23 @@
 
 #include "database/pg.h"
 
+typedef struct Echo
+{
+	unsigned long number; /* that was sent last */
+	unsigned long heard;
+	int64_t sent_at; /* ms; 0: none was on this connection */
+} Echo;
+
 /* Sends one. */
-extern void echo_send(Pg *pg, const char *statement);
+extern void echo_send(Echo *echo, Pg *pg, const char *statement);
 
 /* What came on the channel of the bus; false: it is no echo. */
-extern bool echo_heard(const char *payload);
+extern bool echo_heard(Echo *echo, const char *payload);
 
-/* Whether the last one has come; when it was sent (ms), 0: none was on this connection. */
-extern bool echo_is_back(void);
-extern int64_t echo_sent_at(void);
+/* Whether the last one has come. */
+extern bool echo_is_back(const Echo *echo);
 
 /* The connection is gone. */
-extern void echo_end(void);
+extern void echo_end(Echo *echo);
 
 #endif /* GATEWAY_ECHO_H */

@@ -12,37 +12,13 @@
 #include "base/log.h"
 #include "base/options.h"
 
-#define MAX_HOSTS     16
-#define MAX_ADDRESSES 16
-
-typedef struct Host
-{
-	char *name;    /* or a directory of sockets; NULL: libpq's own choice */
-	char *address; /* given, so that nothing is to be resolved */
-	char *port;
-} Host;
-
 /* A name that is being resolved; the answer may come when nobody waits for it any more. */
 typedef struct Lookup
 {
 	uv_getaddrinfo_t request;
+	Hosts *hosts;
 	unsigned number;
 } Lookup;
-
-static uv_loop_t *loop;
-static HostsFound found;
-static PQconninfoOption *given;
-static const char *whole; /* of a service: libpq knows where that is */
-static Host hosts[MAX_HOSTS];
-static int nhosts;
-
-static int host = -1; /* that is tried */
-static char addresses[MAX_ADDRESSES][64];
-static int naddresses;
-static int address; /* of them */
-static uv_timer_t timer;
-static unsigned lookups;
-static char name[256];
 
 /*
  * The connection string
@@ -83,53 +59,62 @@ items(const char *list)
 }
 
 static void
-split_hosts(const char *names, const char *given_addresses, const char *ports)
+split_hosts(Hosts *hosts, const char *names, const char *addresses, const char *ports)
 {
-	int n = items(names ? names : given_addresses);
+	int n = items(names ? names : addresses);
 
-	nhosts = n < MAX_HOSTS ? n : MAX_HOSTS;
-	for (int i = 0; i < nhosts; i++)
-		hosts[i] = (Host){item(names, i), item(given_addresses, i),
-						  item(ports, items(ports) == 1 ? 0 : i)};
+	hosts->n = n < MAX_HOSTS ? n : MAX_HOSTS;
+	for (int i = 0; i < hosts->n; i++)
+		hosts->list[i] =
+			(Host){item(names, i), item(addresses, i), item(ports, items(ports) == 1 ? 0 : i)};
 }
 
 static void
-forget_hosts(void)
+forget_hosts(Hosts *hosts)
 {
-	for (int i = 0; i < nhosts; i++)
+	for (int i = 0; i < hosts->n; i++)
 	{
-		free(hosts[i].name);
-		free(hosts[i].address);
-		free(hosts[i].port);
+		free(hosts->list[i].name);
+		free(hosts->list[i].address);
+		free(hosts->list[i].port);
+		hosts->list[i] = (Host){0};
 	}
-	nhosts = naddresses = 0;
-	host = -1;
+	hosts->n = hosts->naddresses = 0;
+	hosts->at = -1;
 }
 
 /* Where libpq would look. */
 static void
-take_hosts(const char *conninfo)
+take_hosts(Hosts *hosts, const char *conninfo)
 {
 	PQconninfoOption *defaults = PQconndefaults();
-	const char *names = option(given, "host");
-	const char *hostaddr = option(given, "hostaddr");
-	const char *port = option(given, "port");
+	const char *names = option(hosts->given, "host");
+	const char *hostaddr = option(hosts->given, "hostaddr");
+	const char *port = option(hosts->given, "port");
 
-	whole = option(given, "service") || getenv("PGSERVICE") ? conninfo : NULL;
+	hosts->whole = option(hosts->given, "service") || getenv("PGSERVICE") ? conninfo : NULL;
 	if (!names && !hostaddr)
 	{
 		names = option(defaults, "host");
 		hostaddr = option(defaults, "hostaddr");
 	}
-	if (whole)
-		nhosts = 1;
+	if (hosts->whole)
+		hosts->n = 1;
 	else
-		split_hosts(names, hostaddr, port ? port : option(defaults, "port"));
+		split_hosts(hosts, names, hostaddr, port ? port : option(defaults, "port"));
 	PQconninfoFree(defaults);
 }
 
+void
+hosts_start(Hosts *hosts, uv_loop_t *loop, HostsFound found, void *arg)
+{
+	*hosts = (Hosts){.loop = loop, .found = found, .arg = arg, .at = -1};
+	uv_timer_init(loop, &hosts->timer);
+	hosts->timer.data = hosts;
+}
+
 bool
-hosts_change(const char *conninfo)
+hosts_change(Hosts *hosts, const char *conninfo)
 {
 	PQconninfoOption *now = NULL;
 	char *why = NULL;
@@ -142,29 +127,18 @@ hosts_change(const char *conninfo)
 		PQfreemem(why);
 		return false;
 	}
-	lookups++; /* what is under way counts no more */
-	uv_timer_stop(&timer);
-	forget_hosts();
-	memset(hosts, 0, sizeof(hosts));
-	PQconninfoFree(given);
-	given = now;
-	take_hosts(conninfo);
+	hosts_stop(hosts);
+	forget_hosts(hosts);
+	PQconninfoFree(hosts->given);
+	hosts->given = now;
+	take_hosts(hosts, conninfo);
 	return true;
 }
 
 bool
-hosts_start(uv_loop_t *loop_, const char *conninfo, HostsFound found_)
+hosts_several(const Hosts *hosts)
 {
-	loop = loop_;
-	found = found_;
-	uv_timer_init(loop, &timer);
-	return hosts_change(conninfo);
-}
-
-bool
-hosts_several(void)
-{
-	return nhosts > 1 || naddresses > 1;
+	return hosts->n > 1 || hosts->naddresses > 1;
 }
 
 /*
@@ -172,72 +146,82 @@ hosts_several(void)
  */
 
 static void
-tell_found(uv_timer_t *timer_)
+tell_found(uv_timer_t *timer)
 {
-	(void) timer_;
-	found(host < nhosts);
+	Hosts *hosts = timer->data;
+
+	hosts->found(hosts->at < hosts->n, hosts->arg);
 }
 
 static void
-tell(void)
+tell(Hosts *hosts)
 {
-	if (host >= nhosts)
-		snprintf(name, sizeof(name), "(none)");
+	const Host *host = &hosts->list[hosts->at];
+
+	if (hosts->at >= hosts->n)
+		snprintf(hosts->name, sizeof(hosts->name), "(none)");
 	else
-		snprintf(name, sizeof(name), "%s%s%s%s%s",
-				 hosts[host].name ? hosts[host].name : "(default)",
-				 naddresses && hosts[host].name ? " " : "", naddresses ? addresses[address] : "",
-				 hosts[host].port ? ":" : "", hosts[host].port ? hosts[host].port : "");
-	uv_timer_start(&timer, tell_found, 0, 0);
+		snprintf(hosts->name, sizeof(hosts->name), "%s%s%s%s%s",
+				 host->name ? host->name : "(default)", hosts->naddresses && host->name ? " " : "",
+				 hosts->naddresses ? hosts->addresses[hosts->address] : "", host->port ? ":" : "",
+				 host->port ? host->port : "");
+	uv_timer_start(&hosts->timer, tell_found, 0, 0);
 }
 
-static void resolve(void);
+static void resolve(Hosts *hosts);
 
 static void
-too_late(uv_timer_t *timer_)
+too_late(uv_timer_t *timer)
 {
-	(void) timer_;
-	lookups++; /* its answer counts no more */
-	log_line(LOG_WARNING, "the name %s is not resolved in time", hosts[host].name);
-	resolve();
+	Hosts *hosts = timer->data;
+
+	hosts->lookups++; /* its answer counts no more */
+	log_line(LOG_WARNING, "the name %s is not resolved in time", hosts->list[hosts->at].name);
+	resolve(hosts);
+}
+
+static void
+take_addresses(Hosts *hosts, int status, const struct addrinfo *list)
+{
+	uv_timer_stop(&hosts->timer);
+	for (; list && hosts->naddresses < MAX_ADDRESSES; list = list->ai_next)
+		if (getnameinfo(list->ai_addr, list->ai_addrlen, hosts->addresses[hosts->naddresses],
+						sizeof(hosts->addresses[0]), NULL, 0, NI_NUMERICHOST) == 0)
+			hosts->naddresses++;
+	if (hosts->naddresses == 0)
+		log_line(LOG_WARNING, "the name %s is not resolved: %s", hosts->list[hosts->at].name,
+				 status ? uv_strerror(status) : "no address");
 }
 
 static void
 resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
 	Lookup *lookup = request->data;
-	bool waited = lookup->number == lookups;
+	Hosts *hosts = lookup->hosts;
+	bool waited = lookup->number == hosts->lookups;
 
 	free(lookup);
 	if (waited)
-	{
-		uv_timer_stop(&timer);
-		for (struct addrinfo *at = list; at && naddresses < MAX_ADDRESSES; at = at->ai_next)
-			if (getnameinfo(at->ai_addr, at->ai_addrlen, addresses[naddresses],
-							sizeof(addresses[0]), NULL, 0, NI_NUMERICHOST) == 0)
-				naddresses++;
-		if (naddresses == 0)
-			log_line(LOG_WARNING, "the name %s is not resolved: %s", hosts[host].name,
-					 status ? uv_strerror(status) : "no address");
-	}
+		take_addresses(hosts, status, list);
 	uv_freeaddrinfo(list);
-	if (waited && naddresses == 0)
-		resolve();
+	if (waited && hosts->naddresses == 0)
+		resolve(hosts);
 	else if (waited)
-		tell();
+		tell(hosts);
 }
 
 static bool
-look_up(const char *host_name)
+look_up(Hosts *hosts, const char *name)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
 	Lookup *lookup = xcalloc(1, sizeof(Lookup));
 
-	lookup->number = ++lookups;
+	lookup->hosts = hosts;
+	lookup->number = ++hosts->lookups;
 	lookup->request.data = lookup;
-	if (uv_getaddrinfo(loop, &lookup->request, resolved, host_name, NULL, &hints) == 0)
+	if (uv_getaddrinfo(hosts->loop, &lookup->request, resolved, name, NULL, &hints) == 0)
 	{
-		uv_timer_start(&timer, too_late, (uint64_t) options.connect_ms, 0);
+		uv_timer_start(&hosts->timer, too_late, (uint64_t) options.connect_ms, 0);
 		return true;
 	}
 	free(lookup);
@@ -246,41 +230,50 @@ look_up(const char *host_name)
 
 /* The next host whose address is known or may become so. */
 static void
-resolve(void)
+resolve(Hosts *hosts)
 {
 	for (;;)
 	{
-		host++;
-		address = naddresses = 0;
-		if (host >= nhosts || !hosts[host].name || hosts[host].address ||
-			hosts[host].name[0] == '/' || hosts[host].name[0] == '@')
+		const Host *host = &hosts->list[++hosts->at];
+
+		hosts->address = hosts->naddresses = 0;
+		if (hosts->at >= hosts->n || !host->name || host->address || host->name[0] == '/' ||
+			host->name[0] == '@')
 		{
-			tell();
+			tell(hosts);
 			return;
 		}
-		if (look_up(hosts[host].name))
+		if (look_up(hosts, host->name))
 			return;
 	}
 }
 
 void
-hosts_next(void)
+hosts_next(Hosts *hosts)
 {
-	if (host >= nhosts)
-		host = -1;
-	if (host >= 0 && address + 1 < naddresses)
+	if (hosts->at >= hosts->n)
+		hosts->at = -1;
+	if (hosts->at >= 0 && hosts->address + 1 < hosts->naddresses)
 	{
-		address++;
-		tell();
+		hosts->address++;
+		tell(hosts);
 	}
 	else
-		resolve();
+		resolve(hosts);
 }
 
-const char *
-hosts_name(void)
+void
+hosts_stop(Hosts *hosts)
 {
-	return name;
+	hosts->lookups++; /* what is under way counts no more */
+	uv_timer_stop(&hosts->timer);
+}
+
+void
+hosts_end(Hosts *hosts)
+{
+	hosts_stop(hosts);
+	uv_close((uv_handle_t *) &hosts->timer, NULL);
 }
 
 /*
@@ -315,9 +308,9 @@ is_ours(const char *keyword)
 
 /* A gateway writes: unless told otherwise it wants a server that takes that. */
 static const char *
-session_attrs(void)
+session_attrs(const Hosts *hosts)
 {
-	const char *wanted = option(given, "target_session_attrs");
+	const char *wanted = option(hosts->given, "target_session_attrs");
 
 	if (!wanted)
 		wanted = getenv("PGTARGETSESSIONATTRS");
@@ -327,9 +320,11 @@ session_attrs(void)
 }
 
 void
-hosts_parameters(const char *keywords[HOST_KEYWORDS], const char *values[HOST_KEYWORDS])
+hosts_parameters(const Hosts *hosts, const char *keywords[HOST_KEYWORDS],
+				 const char *values[HOST_KEYWORDS])
 {
-	const Host *at = &hosts[host];
+	const Host *at = &hosts->list[hosts->at];
+	bool whole = hosts->whole != NULL;
 	int n = 0;
 
 	put(keywords, values, &n, "fallback_application_name", "presence-gateway");
@@ -338,25 +333,18 @@ hosts_parameters(const char *keywords[HOST_KEYWORDS], const char *values[HOST_KE
 	put(keywords, values, &n, "keepalives_count", "3");
 	put(keywords, values, &n, "tcp_user_timeout", "10000");
 	if (whole)
-		put(keywords, values, &n, "dbname", whole);
-	for (const PQconninfoOption *o = given; !whole && o && o->keyword; o++)
+		put(keywords, values, &n, "dbname", hosts->whole);
+	for (const PQconninfoOption *o = hosts->given; !whole && o && o->keyword; o++)
 		if (o->val && *o->val && !is_ours(o->keyword))
 			put(keywords, values, &n, o->keyword, o->val);
 	if (!whole && at->name)
 		put(keywords, values, &n, "host", at->name);
-	if (!whole && (at->address || naddresses))
-		put(keywords, values, &n, "hostaddr", at->address ? at->address : addresses[address]);
+	if (!whole && (at->address || hosts->naddresses))
+		put(keywords, values, &n, "hostaddr",
+			at->address ? at->address : hosts->addresses[hosts->address]);
 	if (!whole && at->port)
 		put(keywords, values, &n, "port", at->port);
 	put(keywords, values, &n, "client_encoding", "UTF8");
-	put(keywords, values, &n, "target_session_attrs", session_attrs());
+	put(keywords, values, &n, "target_session_attrs", session_attrs(hosts));
 	keywords[n] = values[n] = NULL;
-}
-
-void
-hosts_stop(void)
-{
-	lookups++;
-	uv_timer_stop(&timer);
-	uv_close((uv_handle_t *) &timer, NULL);
 }

@@ -15,28 +15,59 @@
 
 #define HOST_KEYWORDS 64
 
+#define MAX_HOSTS     16
+#define MAX_ADDRESSES 16
+
+typedef struct Host
+{
+	char *name;    /* or a directory of sockets; NULL: libpq's own choice */
+	char *address; /* given, so that nothing is to be resolved */
+	char *port;
+} Host;
+
 /* Called when the next address is known; false: all have been tried, begin anew (later). */
-typedef void (*HostsFound)(bool found);
+typedef void (*HostsFound)(bool found, void *arg);
 
-/* False: the connection string is not one, and the log says so. */
-extern bool hosts_start(uv_loop_t *loop, const char *conninfo, HostsFound found);
+/* Of one connection string. Where it is must not move. */
+typedef struct Hosts
+{
+	uv_loop_t *loop;
+	HostsFound found;
+	void *arg;
+	struct _PQconninfoOption *given;
+	const char *whole; /* of a service: libpq knows where that is */
+	Host list[MAX_HOSTS];
+	int n;
+	int at; /* that is tried; -1: none yet */
+	char addresses[MAX_ADDRESSES][64];
+	int naddresses;
+	int address; /* of them */
+	uv_timer_t timer;
+	unsigned lookups;
+	char name[256]; /* the address that was found, for the log */
+} Hosts;
 
-/* Another connection string from now on, from its first host. False: it is none, and all stays. */
-extern bool hosts_change(const char *conninfo);
+/* Once for each. */
+extern void hosts_start(Hosts *hosts, uv_loop_t *loop, HostsFound found, void *arg);
+
+/* This connection string from now on, from its first host. False: it is none, the log says so, and
+ * all stays. */
+extern bool hosts_change(Hosts *hosts, const char *conninfo);
 
 /* Looks for the address after the last one; calls back, not before the next turn of the loop. */
-extern void hosts_next(void);
+extern void hosts_next(Hosts *hosts);
 
 /* What libpq connects with, to the address that was found. The arrays end with NULL. */
-extern void hosts_parameters(const char *keywords[HOST_KEYWORDS],
+extern void hosts_parameters(const Hosts *hosts, const char *keywords[HOST_KEYWORDS],
 							 const char *values[HOST_KEYWORDS]);
 
-/* The address that was found, for the log. */
-extern const char *hosts_name(void);
-
 /* Whether there is another one. */
-extern bool hosts_several(void);
+extern bool hosts_several(const Hosts *hosts);
 
-extern void hosts_stop(void);
+/* Looks for none any more. */
+extern void hosts_stop(Hosts *hosts);
+
+/* At the end. */
+extern void hosts_end(Hosts *hosts);
 
 #endif /* GATEWAY_HOSTS_H */

@@ -13,76 +13,33 @@
 #include "base/options.h"
 #include "database/statements.h"
 
-static const LearnEvents *events;
-static Pg *pg; /* NULL: none */
-static bool listening;
-static char *events_channel;
-static char *channel_prefix;
-static bool new_joins;
-static bool has_key_function;
-static char event_key[65];
-static int64_t refreshed_at;
-
-static char store[64];
-static char life[64]; /* what the server has counted begins anew with a crash */
-static Lineage lineage = LINEAGE_OTHER;
-
-bool
-learn_is_listening(void)
-{
-	return listening;
-}
-
-bool
-learn_new_joins(void)
-{
-	return new_joins;
-}
-
-int64_t
-learn_at(void)
-{
-	return refreshed_at;
-}
-
-Lineage
-learn_lineage(void)
-{
-	return lineage;
-}
-
-void
-learn_lineage_taken(void)
-{
-	lineage = LINEAGE_SAME;
-}
-
 static void
-refuse(const PGresult *result)
+refuse(const Learn *learn, const PGresult *result)
 {
-	events->refused(PQresultErrorMessage(result));
+	learn->events->refused(PQresultErrorMessage(result), learn->arg);
 }
 
 static void
 took_listen(const PGresult *result, bool ok, void *arg)
 {
-	(void) arg;
-	listening = ok;
+	Learn *learn = arg;
+
+	learn->listening = ok;
 	if (ok)
-		events->listening();
+		learn->events->listening(learn->arg);
 	else
-		refuse(result);
+		refuse(learn, result);
 }
 
 static void
-listen_to(const char *statement, const char *channel, PgAnswer answer)
+listen_to(Learn *learn, const char *statement, const char *channel, PgAnswer answer)
 {
-	char *name = pg_identifier(pg, channel);
+	char *name = pg_identifier(learn->pg, channel);
 	Buf sql = {0};
 
 	buf_addf(&sql, "LISTEN %s", name ? name : "\"\"");
-	pg_prepare(pg, statement, sql.data);
-	pg_ask(pg, statement, 0, NULL, answer, NULL, NULL);
+	pg_prepare(learn->pg, statement, sql.data);
+	pg_ask(learn->pg, statement, 0, NULL, answer, NULL, learn);
 	buf_free(&sql);
 	free(name);
 }
@@ -90,27 +47,43 @@ listen_to(const char *statement, const char *channel, PgAnswer answer)
 static void
 took_apps(const PGresult *result, bool ok, void *arg)
 {
-	(void) arg;
-	if (!ok)
-	{
-		refuse(result);
-		return;
-	}
-	if (PQntuples(result) == 0)
-		log_line(LOG_WARNING, "presence.pusher_app is empty: no client can connect");
-	events->apps(result);
+	const Learn *learn = arg;
+
+	if (ok)
+		learn->events->apps(result, learn->arg);
+	else
+		refuse(learn, result);
 }
 
 static void
 took_key(const PGresult *result, bool ok, void *arg)
 {
-	(void) arg;
-	*event_key = '\0';
+	Learn *learn = arg;
+
+	*learn->event_key = '\0';
 	if (!ok)
 		log_line(LOG_WARNING, "forged notifications can't be told: %s",
 				 PQresultErrorMessage(result));
-	else if (PQntuples(result) == 1 && PQgetlength(result, 0, 0) == 64)
-		strcpy(event_key, PQgetvalue(result, 0, 0));
+	else if (PQntuples(result) == 1 && PQgetlength(result, 0, 0) == 2 * EVENT_KEY_SIZE)
+		strcpy(learn->event_key, PQgetvalue(result, 0, 0));
+}
+
+static void
+took_shards(const PGresult *result, bool ok, void *arg)
+{
+	Learn *learn = arg;
+
+	if (!ok || PQntuples(result) != 1)
+	{
+		log_line(LOG_WARNING, "which rooms are here can't be read: %s",
+				 PQresultErrorMessage(result));
+		return;
+	}
+	snprintf(learn->node, sizeof(learn->node), "%s", PQgetvalue(result, 0, 0));
+	if (strcmp(learn->layout, PQgetvalue(result, 0, 1)) == 0)
+		return;
+	snprintf(learn->layout, sizeof(learn->layout), "%s", PQgetvalue(result, 0, 1));
+	learn->events->moved(learn->arg);
 }
 
 /* The setting, if we may see it. */
@@ -121,100 +94,111 @@ channel_of(const PGresult *result)
 }
 
 static bool
-has_moved(const PGresult *result)
+has_moved(const Learn *learn, const PGresult *result)
 {
-	return strcmp(channel_prefix, PQgetvalue(result, 0, 0)) != 0 ||
-		   strcmp(events_channel, channel_of(result)) != 0;
+	return strcmp(learn->channel_prefix, PQgetvalue(result, 0, 0)) != 0 ||
+		   strcmp(learn->events_channel, channel_of(result)) != 0;
 }
 
 static void
-keep_settings(const PGresult *result)
+keep_settings(Learn *learn, const PGresult *result)
 {
-	free(channel_prefix);
-	free(events_channel);
-	channel_prefix = xstrdup(PQgetvalue(result, 0, 0));
-	events_channel = xstrdup(channel_of(result));
+	free(learn->channel_prefix);
+	free(learn->events_channel);
+	learn->channel_prefix = xstrdup(PQgetvalue(result, 0, 0));
+	learn->events_channel = xstrdup(channel_of(result));
 }
 
 static void
 took_settings(const PGresult *result, bool ok, void *arg)
 {
+	Learn *learn = arg;
 	DatabaseSettings now;
 
-	(void) arg;
 	if (!ok || PQntuples(result) != 1)
 	{
-		refuse(result);
+		refuse(learn, result);
 		return;
 	}
-	if (listening && has_moved(result))
+	if (learn->listening && has_moved(learn, result))
 	{
-		events->refused("presence.channel or presence.channel_prefix has changed");
+		learn->events->refused("presence.channel or presence.channel_prefix has changed",
+							   learn->arg);
 		return;
 	}
-	keep_settings(result);
-	now = (DatabaseSettings){.channel_prefix = channel_prefix,
+	keep_settings(learn, result);
+	now = (DatabaseSettings){.channel_prefix = learn->channel_prefix,
 							 .timeout_ms = atoi(PQgetvalue(result, 0, 2)),
-							 .new_joins = new_joins,
-							 .event_key = *event_key ? event_key : NULL,
+							 .event_key = *learn->event_key ? learn->event_key : NULL,
 							 .read_only = strcmp(PQgetvalue(result, 0, 3), "on") == 0};
-	events->settings(&now);
-	if (listening)
+	learn->events->settings(&now, learn->arg);
+	if (learn->listening)
 		return;
-	listen_to("listen events", events_channel, NULL);
-	listen_to("listen bus", BUS_CHANNEL, took_listen);
+	listen_to(learn, "listen events", learn->events_channel, NULL);
+	listen_to(learn, "listen bus", BUS_CHANNEL, took_listen);
 }
 
 void
-learn_refresh(void)
+learn_refresh(Learn *learn)
 {
-	refreshed_at = now_ms();
-	pg_ask(pg, "apps", 0, NULL, took_apps, NULL, NULL);
-	if (has_key_function && !listening)
-		pg_ask(pg, "key", 0, NULL, took_key, NULL, NULL);
-	pg_ask(pg, "settings", 0, NULL, took_settings, NULL, NULL);
+	learn->at = now_ms();
+	pg_ask(learn->pg, "apps", 0, NULL, took_apps, NULL, learn);
+	if (learn->has_key_function && !learn->listening)
+		pg_ask(learn->pg, "key", 0, NULL, took_key, NULL, learn);
+	if (learn->has_shards)
+		pg_ask(learn->pg, "shards", 0, NULL, took_shards, NULL, learn);
+	pg_ask(learn->pg, "settings", 0, NULL, took_settings, NULL, learn);
 }
 
 static void
-compare(char *known, size_t size, const char *now, Lineage if_other)
+compare(Learn *learn, char *known, size_t size, const char *now, Lineage if_other)
 {
-	if (strcmp(known, now) != 0 && lineage < if_other)
-		lineage = if_other;
+	if (strcmp(known, now) != 0 && learn->lineage < if_other)
+		learn->lineage = if_other;
 	snprintf(known, size, "%s", now);
 }
 
 static void
 took_features(const PGresult *result, bool ok, void *arg)
 {
-	(void) arg;
+	Learn *learn = arg;
+
 	if (!ok || PQntuples(result) != 1)
 	{
-		refuse(result);
+		refuse(learn, result);
 		return;
 	}
-	new_joins = *PQgetvalue(result, 0, 0) == 't';
-	has_key_function = *PQgetvalue(result, 0, 1) == 't';
-	compare(life, sizeof(life), PQgetvalue(result, 0, 2), LINEAGE_CRASHED);
-	compare(store, sizeof(store), PQgetvalue(result, 0, 3), LINEAGE_OTHER);
-	pg_prepare(pg, "apps", SQL_APPS);
-	pg_prepare(pg, "settings", SQL_SETTINGS);
-	if (has_key_function)
-		pg_prepare(pg, "key", SQL_KEY);
-	learn_refresh();
+	learn->new_joins = *PQgetvalue(result, 0, 0) == 't';
+	learn->has_key_function = *PQgetvalue(result, 0, 1) == 't';
+	learn->has_shards = *PQgetvalue(result, 0, 2) == 't';
+	compare(learn, learn->life, sizeof(learn->life), PQgetvalue(result, 0, 3), LINEAGE_CRASHED);
+	compare(learn, learn->store, sizeof(learn->store), PQgetvalue(result, 0, 4), LINEAGE_OTHER);
+	pg_prepare(learn->pg, "apps", SQL_APPS);
+	pg_prepare(learn->pg, "settings", SQL_SETTINGS);
+	if (learn->has_key_function)
+		pg_prepare(learn->pg, "key", SQL_KEY);
+	if (learn->has_shards)
+		pg_prepare(learn->pg, "shards", SQL_SHARDS);
+	learn_refresh(learn);
 }
 
 void
-learn_begin(Pg *pg_, const LearnEvents *events_)
+learn_start(Learn *learn, const LearnEvents *events, void *arg)
 {
-	pg = pg_;
-	events = events_;
+	*learn = (Learn){.events = events, .arg = arg, .lineage = LINEAGE_OTHER};
+}
+
+void
+learn_begin(Learn *learn, Pg *pg)
+{
+	learn->pg = pg;
 	pg_prepare(pg, "features", SQL_FEATURES);
-	pg_ask(pg, "features", 0, NULL, took_features, NULL, NULL);
+	pg_ask(pg, "features", 0, NULL, took_features, NULL, learn);
 }
 
 void
-learn_end(void)
+learn_end(Learn *learn)
 {
-	pg = NULL;
-	listening = false;
+	learn->pg = NULL;
+	learn->listening = false;
 }

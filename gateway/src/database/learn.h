@@ -7,23 +7,17 @@
 
 #include "database/pg.h"
 
+#define EVENT_KEY_SIZE 32 /* bytes */
+#define NODE_SIZE      300
+
 /* What the database told of itself. */
 typedef struct DatabaseSettings
 {
 	const char *channel_prefix;
 	int timeout_ms;
-	bool new_joins;        /* join_rooms() with skip_locked */
 	const char *event_key; /* hex; NULL: it has none */
 	bool read_only;
 } DatabaseSettings;
-
-typedef struct LearnEvents
-{
-	void (*refused)(const char *why); /* it can't go on; the connection is to be closed */
-	void (*settings)(const DatabaseSettings *now);
-	void (*apps)(const PGresult *rows); /* of one column, JSON */
-	void (*listening)(void);
-} LearnEvents;
 
 /*
  * How much of what was known before is still there. A store is a cluster, a database and an
@@ -36,21 +30,42 @@ typedef enum Lineage
 	LINEAGE_OTHER    /* another store */
 } Lineage;
 
+typedef struct LearnEvents
+{
+	void (*refused)(const char *why,
+					void *arg); /* it can't go on; the connection is to be closed */
+	void (*settings)(const DatabaseSettings *now, void *arg);
+	void (*apps)(const PGresult *rows, void *arg); /* of one column, JSON */
+	void (*moved)(void *arg);                      /* rooms are on other nodes than before */
+	void (*listening)(void *arg);
+} LearnEvents;
+
+typedef struct Learn
+{
+	const LearnEvents *events;
+	void *arg;
+	Pg *pg; /* NULL: none */
+	bool listening;
+	bool new_joins; /* the server is of 0.3: join_rooms() has skip_locked */
+	bool has_key_function;
+	bool has_shards;
+	char *events_channel;
+	char *channel_prefix;
+	char event_key[2 * EVENT_KEY_SIZE + 1];
+	char node[NODE_SIZE]; /* what a cluster calls it, HOST:PORT; empty: it has no rooms of one */
+	char layout[40];      /* of the rooms over the nodes: changes with it; empty: they are here */
+	int64_t at;           /* now_ms() of the last refresh */
+	char store[64];
+	char life[64];   /* what the server has counted begins anew with a crash */
+	Lineage lineage; /* compared with how it was when that was taken; it is then set to SAME */
+} Learn;
+
+/* Before the first connection. */
+extern void learn_start(Learn *learn, const LearnEvents *events, void *arg);
+
 /* Begins with a connection that is there; refreshes what may change; the connection is gone. */
-extern void learn_begin(Pg *pg, const LearnEvents *events);
-extern void learn_refresh(void);
-extern void learn_end(void);
-
-extern bool learn_is_listening(void);
-
-/* The server is of 0.3: join_rooms() has skip_locked. */
-extern bool learn_new_joins(void);
-
-/* Compared with how it was when learn_lineage_taken() was called. */
-extern Lineage learn_lineage(void);
-extern void learn_lineage_taken(void);
-
-/* now_ms() of the last refresh. */
-extern int64_t learn_at(void);
+extern void learn_begin(Learn *learn, Pg *pg);
+extern void learn_refresh(Learn *learn);
+extern void learn_end(Learn *learn);
 
 #endif /* GATEWAY_LEARN_H */

@@ -10,81 +10,59 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/options.h"
-#include "database/hosts.h"
-#include "database/learn.h"
-#include "database/trouble.h"
 
 #define SLOW_MS        3000 /* no answer: it does not do its work */
 #define PATIENCE_MS    4000 /* after the time limit of a statement: connect anew */
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
 
-typedef struct Line
-{
-	Pg *pg;
-	bool ready;
-	bool cancelled;    /* what is asked was told to end */
-	int64_t reopen_at; /* ms; 0: no need */
-	int backoff_ms;
-} Line;
-
 /* A request, to see how it went. */
 typedef struct Ask
 {
+	Lines *lines;
 	Statement statement;
 	PgAnswer answer;
 	PgForgotten forgotten;
 	void *arg;
 } Ask;
 
-static uv_loop_t *loop;
-static const LineEvents *events;
-static Line lines[LINES];
-static int64_t joined_at;
-
 void
-lines_start(uv_loop_t *loop_, const LineEvents *events_)
+lines_start(Lines *lines, uv_loop_t *loop, const Hosts *hosts, const LineEvents *events, void *arg)
 {
-	loop = loop_;
-	events = events_;
+	*lines = (Lines){.loop = loop, .hosts = hosts, .events = events, .arg = arg};
+	for (int i = 0; i < LINES; i++)
+		lines->list[i].lines = lines;
 }
 
 bool
-lines_ready(void)
+lines_ready(const Lines *lines)
 {
 	for (int i = 0; i < LINES; i++)
-		if (!lines[i].ready)
+		if (!lines->list[i].ready)
 			return false;
 	return true;
 }
 
 Pg *
-line_pg(LineName name)
+line_pg(const Lines *lines, LineName name)
 {
-	return lines[name].ready ? lines[name].pg : NULL;
-}
-
-int64_t
-lines_joined_at(void)
-{
-	return joined_at;
+	return lines->list[name].ready ? lines->list[name].pg : NULL;
 }
 
 const char *
-lines_slow(void)
+lines_slow(Lines *lines)
 {
 	static const LineName urgent[] = {LINE_LISTEN, LINE_BEAT, LINE_JOIN};
-	static char text[64];
 	int64_t now = now_ms();
 
 	for (size_t i = 0; i < sizeof(urgent) / sizeof(urgent[0]); i++)
 	{
-		const Pg *pg = lines[urgent[i]].pg;
+		const Pg *pg = line_pg(lines, urgent[i]);
 
-		if (pg && lines[urgent[i]].ready && !(pg_oldest(pg) && pg_oldest(pg) + SLOW_MS < now))
+		if (pg && !(pg_oldest(pg) && pg_oldest(pg) + SLOW_MS < now))
 			continue;
-		snprintf(text, sizeof(text), "no answer: %s", line_names[urgent[i]]);
-		return text;
+		snprintf(lines->slow, sizeof(lines->slow), "no answer: %s", line_names[urgent[i]]);
+		return lines->slow;
 	}
 	return NULL;
 }
@@ -106,29 +84,25 @@ close_line(Line *line)
 }
 
 void
-lines_close(void)
+lines_close(Lines *lines)
 {
 	for (int i = 0; i < LINES; i++)
-		close_line(&lines[i]);
+		close_line(&lines->list[i]);
 }
 
 static LineName
-line_of(const Pg *pg)
+name_of(const Line *line)
 {
-	LineName name = LINE_LISTEN;
-
-	while (name + 1 < LINES && lines[name].pg != pg)
-		name++;
-	return name;
+	return (LineName) (line - line->lines->list);
 }
 
 /* False: all are. */
 static bool
-lose(LineName name, const char *why)
+lose(Line *line, const char *why)
 {
-	Line *line = &lines[name];
+	LineName name = name_of(line);
 
-	if (!events->lost(name, why))
+	if (!line->lines->events->lost(name, why, line->lines->arg))
 		return false;
 	log_line(LOG_WARNING, "connection for %s lost: %s", line_names[name], why);
 	metrics.line_losses++;
@@ -141,9 +115,10 @@ lose(LineName name, const char *why)
 }
 
 static void
-lost(Pg *pg, const char *why)
+lost(Pg *pg, const char *why, void *arg)
 {
-	(void) lose(line_of(pg), why);
+	(void) pg;
+	(void) lose(arg, why);
 }
 
 /*
@@ -157,53 +132,59 @@ took_session(const PGresult *result, bool ok, void *arg)
 
 	if (!ok)
 	{
-		lost(line->pg, PQresultErrorMessage(result));
+		(void) lose(line, PQresultErrorMessage(result));
 		return;
 	}
 	line->ready = true;
 	line->backoff_ms = 0;
-	events->ready();
+	line->lines->events->ready(line->lines->arg);
 }
 
 static void
-connected(Pg *pg)
+connected(Pg *pg, void *arg)
 {
-	LineName name = line_of(pg);
-	char *session = session_text(name, options.statement_ms, learn_new_joins());
+	Line *line = arg;
+	const Lines *lines = line->lines;
+	LineName name = name_of(line);
+	char *session = session_text(name, options.statement_ms, lines->new_joins);
 
 	pg_prepare(pg, "session", session);
 	free(session);
-	pg_ask(pg, "session", 0, NULL, took_session, NULL, &lines[name]);
+	pg_ask(pg, "session", 0, NULL, took_session, NULL, line);
 	for (int i = 0; i < STATEMENTS; i++)
 	{
-		const StatementText *text = statement_text((Statement) i, learn_new_joins());
+		const StatementText *text = statement_text((Statement) i, lines->new_joins);
 
-		if (text->line == name && statement_is_known((Statement) i, learn_new_joins()))
+		if (text->line == name && statement_is_known((Statement) i, lines->new_joins))
 			pg_prepare(pg, text->name, text->sql);
 	}
-	events->opened(name, pg);
+	lines->events->opened(name, pg, lines->arg);
 }
 
 static void
-notified(Pg *pg, const char *channel, const char *payload)
+notified(Pg *pg, const char *channel, const char *payload, void *arg)
 {
-	if (pg == lines[LINE_LISTEN].pg)
-		events->notified(channel, payload);
+	const Line *line = arg;
+
+	(void) pg;
+	if (name_of(line) == LINE_LISTEN)
+		line->lines->events->notified(channel, payload, line->lines->arg);
 }
 
 void
-line_open(LineName name)
+line_open(Lines *lines, LineName name)
 {
 	static const PgEvents pg_events = {connected, lost, notified};
 	const char *keywords[HOST_KEYWORDS];
 	const char *values[HOST_KEYWORDS];
+	Line *line = &lines->list[name];
 
-	if (lines[name].pg)
+	if (line->pg)
 		return;
-	hosts_parameters(keywords, values);
-	lines[name].reopen_at = 0;
-	lines[name].pg =
-		pg_open(loop, line_names[name], keywords, values, options.connect_ms, &pg_events);
+	hosts_parameters(lines->hosts, keywords, values);
+	line->reopen_at = 0;
+	line->pg = pg_open(lines->loop, line_names[name], keywords, values, options.connect_ms,
+					   &pg_events, line);
 }
 
 /*
@@ -211,14 +192,14 @@ line_open(LineName name)
  */
 
 static void
-judge(Statement statement, const PGresult *result, bool ok)
+judge(Lines *lines, Statement statement, const PGresult *result, bool ok)
 {
 	const char *why = ok ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (statement == STATEMENT_JOIN)
-		joined_at = now_ms();
-	trouble_judge(statement, ok ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE),
-				  ok || why ? why : "unknown error");
+		lines->joined_at = now_ms();
+	lines->events->judged(statement, ok ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE),
+						  ok || why ? why : "unknown error", lines->arg);
 }
 
 static void
@@ -227,7 +208,7 @@ ask_answered(const PGresult *result, bool ok, void *arg)
 	Ask ask = *(Ask *) arg;
 
 	free(arg);
-	judge(ask.statement, result, ok);
+	judge(ask.lines, ask.statement, result, ok);
 	if (ask.answer)
 		ask.answer(result, ok, ask.arg);
 	else if (!ok)
@@ -245,21 +226,21 @@ ask_forgotten(void *arg)
 }
 
 void
-database_ask(Statement statement, const char *const *values, PgAnswer answer, PgForgotten forgotten,
-			 void *arg)
+lines_ask(Lines *lines, Statement statement, const char *const *values, PgAnswer answer,
+		  PgForgotten forgotten, void *arg)
 {
-	const StatementText *text = statement_text(statement, learn_new_joins());
-	const Line *line = &lines[text->line];
+	const StatementText *text = statement_text(statement, lines->new_joins);
+	const Line *line = &lines->list[text->line];
 	Ask *ask;
 
-	if (!line->ready || !statement_is_known(statement, learn_new_joins()))
+	if (!line->ready || !statement_is_known(statement, lines->new_joins))
 	{
 		if (forgotten)
 			forgotten(arg);
 		return;
 	}
 	ask = xcalloc(1, sizeof(Ask));
-	*ask = (Ask){statement, answer, forgotten, arg};
+	*ask = (Ask){lines, statement, answer, forgotten, arg};
 	pg_ask(line->pg, text->name, text->nvalues, values, ask_answered, ask_forgotten, ask);
 }
 
@@ -269,14 +250,13 @@ database_ask(Statement statement, const char *const *values, PgAnswer answer, Pg
 
 /* False: all are lost. */
 static bool
-check_answers(LineName name, int64_t now)
+check_answers(Line *line, int64_t now)
 {
-	Line *line = &lines[name];
 	int64_t oldest = line->pg ? pg_oldest(line->pg) : 0;
 	int64_t late = oldest ? now - oldest - options.statement_ms : 0;
 
 	if (late > PATIENCE_MS)
-		return lose(name, "no answer");
+		return lose(line, "no answer");
 	if (late > 500 && !line->cancelled)
 	{
 		line->cancelled = true;
@@ -289,24 +269,26 @@ check_answers(LineName name, int64_t now)
 }
 
 bool
-lines_tick(void)
+lines_tick(Lines *lines)
 {
 	int64_t now = now_ms();
 
 	for (int i = 0; i < LINES; i++)
 	{
-		if (lines[i].reopen_at && lines[i].reopen_at <= now)
-			line_open((LineName) i);
-		if (!check_answers((LineName) i, now))
+		Line *line = &lines->list[i];
+
+		if (line->reopen_at && line->reopen_at <= now)
+			line_open(lines, (LineName) i);
+		if (!check_answers(line, now))
 			return false;
 	}
 	return true;
 }
 
 void
-lines_flush(void)
+lines_flush(Lines *lines)
 {
 	for (int i = 0; i < LINES; i++)
-		if (lines[i].pg)
-			pg_flush(lines[i].pg);
+		if (lines->list[i].pg)
+			pg_flush(lines->list[i].pg);
 }

@@ -36,6 +36,7 @@ struct Pg
 	int polled;           /* what it waits for */
 	uv_timer_t *deadline; /* of connecting */
 	const PgEvents *events;
+	void *arg;
 	Request *requests; /* not answered, oldest first */
 	bool ready;
 	bool closed;
@@ -105,7 +106,7 @@ lose(Pg *pg, const char *why)
 
 	if (len > 0 && text[len - 1] == '\n')
 		text[len - 1] = '\0';
-	pg->events->lost(pg, text);
+	pg->events->lost(pg, text, pg->arg);
 	free(text);
 }
 
@@ -127,13 +128,14 @@ notice(void *arg, const char *message)
 
 Pg *
 pg_open(uv_loop_t *loop, const char *name, const char *const *keywords, const char *const *values,
-		int connect_ms, const PgEvents *events)
+		int connect_ms, const PgEvents *events, void *arg)
 {
 	Pg *pg = xcalloc(1, sizeof(Pg));
 
 	pg->name = name;
 	pg->loop = loop;
 	pg->events = events;
+	pg->arg = arg;
 	pg->conn = PQconnectStartParams(keywords, values, 1);
 	if (!pg->conn)
 		abort();
@@ -245,7 +247,7 @@ receive(Pg *pg)
 	}
 	while (!pg->closed && (notify = PQnotifies(pg->conn)))
 	{
-		pg->events->notified(pg, notify->relname, notify->extra);
+		pg->events->notified(pg, notify->relname, notify->extra, pg->arg);
 		PQfreemem(notify);
 	}
 	if (!pg->closed && PQstatus(pg->conn) != CONNECTION_OK)
@@ -283,7 +285,7 @@ connect_step(Pg *pg)
 	if (!ok)
 		lose(pg, PQerrorMessage(pg->conn));
 	else if (pg->ready)
-		pg->events->connected(pg);
+		pg->events->connected(pg, pg->arg);
 }
 
 static void

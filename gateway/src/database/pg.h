@@ -23,17 +23,17 @@ typedef void (*PgForgotten)(void *arg);
 
 typedef struct PgEvents
 {
-	void (*connected)(Pg *pg);
-	void (*lost)(Pg *pg, const char *why); /* called once; pg_close() is the callee's */
-	void (*notified)(Pg *pg, const char *channel, const char *payload);
+	void (*connected)(Pg *pg, void *arg);
+	void (*lost)(Pg *pg, const char *why, void *arg); /* called once; pg_close() is the callee's */
+	void (*notified)(Pg *pg, const char *channel, const char *payload, void *arg);
 } PgEvents;
 
 /*
  * Connects in the background, to an address (no name is resolved here), within that time:
- * connected or lost is called later.
+ * connected or lost is called later. arg is for the events.
  */
 extern Pg *pg_open(uv_loop_t *loop, const char *name, const char *const *keywords,
-				   const char *const *values, int connect_ms, const PgEvents *events);
+				   const char *const *values, int connect_ms, const PgEvents *events, void *arg);
 
 /* Ends it, at once. What was asked is forgotten. */
 extern void pg_close(Pg *pg);

@@ -62,7 +62,7 @@ static const StatementText texts[STATEMENTS] = {
 	[STATEMENT_USERS] = {"users", LINE_QUERY, 1,
 						 "SELECT pg_catalog.string_agg('{\"id\":' ||"
 						 " pg_catalog.to_json(user_id)::text || '}', ',')"
-						 " FROM presence.room_members($1)"},
+						 " FROM presence.online WHERE book_id = $1"},
 	[STATEMENT_REPORT] = {"report", LINE_STATE, 5,
 						  "SELECT app_id, channel, subscriptions, version"
 						  " FROM presence.report_channels($1, $2::text[], $3::text[],"
@@ -74,6 +74,14 @@ static const StatementText texts[STATEMENTS] = {
 									  " FROM presence.channel_counts($4, $5::text[], $6)"},
 	/* The same of an older server. */
 	[STATEMENT_INFO_ROOMS] = {"info_rooms", LINE_QUERY, 3, INFO_OF_ROOMS},
+	/* The same of one node of several: of the rooms that it has. */
+	[STATEMENT_INFO_ONLINE] =
+		{"info_online", LINE_QUERY, 2,
+		 "SELECT room.channel, pg_catalog.count(id), COALESCE(pg_catalog.sum(connections), 0)"
+		 " FROM ROWS FROM (pg_catalog.unnest($1::text[]),"
+		 " pg_catalog.unnest($2::text[])) AS room (channel, book_id)"
+		 " LEFT JOIN (SELECT id, book_id, connections FROM presence.online"
+		 " WHERE book_id = ANY ($2::text[])) AS member USING (book_id) GROUP BY channel"},
 	[STATEMENT_OCCUPIED] = {"occupied", LINE_QUERY, 3,
 							"SELECT channel, subscriptions"
 							" FROM presence.occupied_channels($1, $2, $3)"},
@@ -101,6 +109,9 @@ static const StatementText texts[STATEMENTS] = {
 						  "SELECT user_id FROM presence.online_users($1::text[]) WHERE EXISTS ("
 						  "SELECT FROM pg_catalog.unnest(book_ids) AS book_id"
 						  " WHERE pg_catalog.starts_with(book_id, $2::text))"},
+	[STATEMENT_NODES] = {"nodes", LINE_BEAT, 1,
+						 "SELECT book_id, nodename || ':' || nodeport"
+						 " FROM unnest($1::text[]) AS book_id, presence.room_node(book_id)"},
 	[STATEMENT_ECHO] = {"echo", LINE_BEAT, 1, "SELECT pg_catalog.pg_notify('" BUS_CHANNEL "', $1)"},
 };
 

@@ -19,6 +19,7 @@ typedef enum Statement
 	STATEMENT_NOTIFY,
 	STATEMENT_ECHO,
 	STATEMENT_INFO_ROOMS,
+	STATEMENT_INFO_ONLINE,
 	STATEMENT_INFO, /* from here on: of version 0.3 of the extension, not before */
 	STATEMENT_REPORT,
 	STATEMENT_OCCUPIED,
@@ -30,6 +31,7 @@ typedef enum Statement
 	STATEMENT_CACHED,
 	STATEMENT_PURGE_CACHE,
 	STATEMENT_ONLINE,
+	STATEMENT_NODES,
 	STATEMENTS
 } Statement;
 
@@ -70,6 +72,7 @@ extern const char *const line_names[LINES];
 	"SELECT pg_catalog.to_regprocedure('presence.join_rooms(text[],text[],text[],jsonb[],"         \
 	"interval,boolean[],boolean,boolean)') IS NOT NULL,"                                           \
 	" pg_catalog.to_regprocedure('presence.event_key()') IS NOT NULL,"                             \
+	" pg_catalog.to_regprocedure('presence.shards()') IS NOT NULL,"                                \
 	" (SELECT stats_reset FROM pg_catalog.pg_stat_bgwriter),"                                      \
 	" (SELECT pg_catalog.concat_ws('/', system_identifier,"                                        \
 	" 'presence.room_presence'::pg_catalog.regclass::pg_catalog.oid)"                              \
@@ -78,6 +81,14 @@ extern const char *const line_names[LINES];
 #define SQL_APPS "SELECT pg_catalog.to_jsonb(app) FROM presence.pusher_apps() AS app"
 
 #define SQL_KEY "SELECT pg_catalog.encode(presence.event_key(), 'hex')"
+
+/* What this node is called, if it has rooms; something that changes when rooms move. */
+#define SQL_SHARDS                                                                                 \
+	"SELECT COALESCE(pg_catalog.max(pg_catalog.concat(nodename, ':', nodeport))"                   \
+	" FILTER (WHERE is_local), ''),"                                                               \
+	" COALESCE(pg_catalog.md5(pg_catalog.string_agg("                                              \
+	"pg_catalog.concat_ws(':', first_hash, last_hash, nodename, nodeport), ' ')), '')"             \
+	" FROM presence.shards()"
 
 /* presence.channel is shown to those only who may read all settings. */
 #define SQL_SETTINGS                                                                               \

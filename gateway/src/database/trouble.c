@@ -10,17 +10,6 @@
 #include "base/log.h"
 #include "base/util.h"
 
-/* What does not get through; since: ms, 0: it does. */
-typedef struct Trouble
-{
-	int64_t since;
-	char text[200];
-} Trouble;
-
-static Trouble joins;
-static Trouble beats;
-static Trouble writes;
-
 /* Errors that are not of the arguments: privileges, read-only, no such function, resources. */
 bool
 database_is_trouble(const char *sqlstate)
@@ -57,30 +46,30 @@ set(Trouble *trouble, const char *what, const char *why)
 }
 
 void
-trouble_judge(Statement statement, const char *sqlstate, const char *why)
+trouble_judge(Troubles *troubles, Statement statement, const char *sqlstate, const char *why)
 {
 	if (statement == STATEMENT_JOIN && !(why && !database_is_trouble(sqlstate)))
-		set(&joins, "joins", why);
+		set(&troubles->joins, "joins", why);
 	else if (statement == STATEMENT_TOUCH)
-		set(&beats, "heartbeats", why);
+		set(&troubles->beats, "heartbeats", why);
 }
 
 void
-trouble_read_only(bool read_only)
+trouble_read_only(Troubles *troubles, bool read_only)
 {
-	set(&writes, "writes", read_only ? "the server is read-only" : NULL);
+	set(&troubles->writes, "writes", read_only ? "the server is read-only" : NULL);
 }
 
 const char *
-trouble_text(void)
+trouble_text(const Troubles *troubles)
 {
-	return writes.since ? writes.text : joins.since ? joins.text : beats.since ? beats.text : NULL;
+	return trouble_for(troubles, -1);
 }
 
 const char *
-trouble_for(int64_t ms)
+trouble_for(const Troubles *troubles, int64_t ms)
 {
-	const Trouble *all[] = {&writes, &joins, &beats};
+	const Trouble *all[] = {&troubles->writes, &troubles->joins, &troubles->beats};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (all[i]->since && all[i]->since + ms < now_ms())
@@ -89,7 +78,7 @@ trouble_for(int64_t ms)
 }
 
 void
-trouble_end(void)
+trouble_end(Troubles *troubles)
 {
-	joins.since = beats.since = writes.since = 0;
+	troubles->joins.since = troubles->beats.since = troubles->writes.since = 0;
 }

@@ -63,7 +63,7 @@ answer_after_told(Request *request, bool told, AnswerStep then, void (*forget)(v
 {
 	Told *wait;
 
-	if (told && database_connected())
+	if (told && database_connected(HOME))
 	{
 		wait = xcalloc(1, sizeof(Told));
 		*wait = (Told){request, then, forget, arg};

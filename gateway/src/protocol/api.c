@@ -14,7 +14,7 @@
 #include "base/metrics.h"
 #include "base/names.h"
 #include "base/options.h"
-#include "database/database.h"
+#include "database/everywhere.h"
 #include "protocol/answers.h"
 #include "protocol/api_auth.h"
 #include "protocol/api_channels.h"
@@ -152,7 +152,7 @@ answer_metrics(Request *request)
 {
 	Buf text = {0};
 
-	metrics_text(&text, database_problem() == NULL);
+	metrics_text(&text, databases_problem() == NULL);
 	web_answer(request, 200, "text/plain; version=0.0.4", buf_bytes(&text), NULL);
 	buf_free(&text);
 }
@@ -161,8 +161,8 @@ answer_metrics(Request *request)
 static void
 answer_ready(Request *request)
 {
-	const char *problem = database_problem();
-	char text[400];
+	const char *problem = databases_problem();
+	char text[700];
 
 	if (draining)
 		answer_text(request, 503, "stopping");
@@ -171,7 +171,7 @@ answer_ready(Request *request)
 	else
 	{
 		snprintf(text, sizeof(text), "the database %s%s%s",
-				 database_connected() ? "does not do its work" : "is away",
+				 everywhere_connected() ? "does not do its work" : "is away",
 				 request->conn->admin ? ": " : "", request->conn->admin ? problem : "");
 		answer_text(request, 503, text);
 	}

@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "base/names.h"
-#include "database/database.h"
+#include "database/everywhere.h"
 #include "protocol/answers.h"
 #include "protocol/info.h"
 #include "rooms/cache_read.h"
@@ -68,7 +68,31 @@ static void
 ask(Query *query, Statement statement, const char *const *values, PgAnswer answer)
 {
 	query->request->waiting = true;
-	database_ask(statement, values, answer, query_forgotten, query);
+	database_ask(HOME, statement, values, answer, query_forgotten, query);
+}
+
+static void
+ask_everywhere(Query *query, Statement statement, const char *const *values, AnswersTaken taken)
+{
+	query->request->waiting = true;
+	everywhere_ask(statement, values, taken, query);
+}
+
+/* The first columns of the first rows, with commas between. */
+static void
+add_all(Buf *out, const Answers *answers)
+{
+	const char *comma = "";
+
+	for (int i = 0; i < answers->n; i++)
+	{
+		const char *text = PQgetvalue(answers->results[i], 0, 0);
+
+		if (!*text)
+			continue;
+		buf_addf(out, "%s%s", comma, text);
+		comma = ",";
+	}
 }
 
 static bool
@@ -153,7 +177,7 @@ ask_occupied(Query *query)
 {
 	char *prefix = xstrndup(query->prefix.data, query->prefix.len);
 
-	if (database_knows(STATEMENT_OCCUPIED))
+	if (database_knows(HOME, STATEMENT_OCCUPIED))
 		ask(query, STATEMENT_OCCUPIED,
 			(const char *const[]){query->app->id, prefix, state_gateway()}, took_occupied);
 	else
@@ -162,13 +186,19 @@ ask_occupied(Query *query)
 }
 
 static void
-took_rooms(const PGresult *result, bool ok, void *arg)
+took_rooms(const Answers *answers, void *arg)
 {
 	Query *query = arg;
+	Buf rooms = {0};
 
-	if (query_failed(query, ok))
+	if (answers->problem)
+	{
+		refuse_query(query, answers->problem);
 		return;
-	query->rooms = xstrdup(PQgetvalue(result, 0, 0));
+	}
+	buf_adds(&rooms, "");
+	add_all(&rooms, answers);
+	query->rooms = rooms.data;
 	ask_occupied(query);
 }
 
@@ -187,12 +217,12 @@ ask_rooms(Query *query)
 		return;
 	}
 	buf_add(&begin, prefix.data, prefix.len);
-	ask(query, STATEMENT_CHANNELS,
-		(const char *const[]){settings.channel_prefix, query->app->room_prefix,
-							  query->app->channel_rooms, begin.data ? begin.data : "",
-							  query->wanted.user_count ? "true" : "false",
-							  query->wanted.subscription_count ? "true" : "false"},
-		took_rooms);
+	ask_everywhere(query, STATEMENT_CHANNELS,
+				   (const char *const[]){settings.channel_prefix, query->app->room_prefix,
+										 query->app->channel_rooms, begin.data ? begin.data : "",
+										 query->wanted.user_count ? "true" : "false",
+										 query->wanted.subscription_count ? "true" : "false"},
+				   took_rooms);
 	buf_free(&begin);
 }
 
@@ -262,14 +292,19 @@ took_channel(const ChannelInfo *info, int n, const char *problem, void *arg)
 }
 
 static void
-listed_users(const PGresult *result, bool ok, void *arg)
+listed_users(const Answers *answers, void *arg)
 {
 	Query *query = arg;
 	Buf text = {0};
 
-	if (query_failed(query, ok))
+	if (answers->problem)
+	{
+		refuse_query(query, answers->problem);
 		return;
-	buf_addf(&text, "{\"users\":[%s]}", PQgetvalue(result, 0, 0));
+	}
+	buf_adds(&text, "{\"users\":[");
+	add_all(&text, answers);
+	buf_adds(&text, "]}");
 	answer_and_free(query, &text);
 }
 
@@ -279,7 +314,7 @@ ask_users(Query *query, Bytes channel)
 	Bytes book_id = {0};
 
 	room_of_channel(query->app, channel, &book_id);
-	ask(query, STATEMENT_USERS, (const char *const[]){book_id.data}, listed_users);
+	ask_everywhere(query, STATEMENT_USERS, (const char *const[]){book_id.data}, listed_users);
 }
 
 static void

@@ -206,8 +206,8 @@ secret_of(const App *app)
 {
 	const AppKey *key = app_any_key(app);
 
-	if (settings.has_event_key)
-		return (Bytes){(const char *) settings.event_key, sizeof(settings.event_key)};
+	if (HOME->has_event_key)
+		return (Bytes){(const char *) HOME->event_key, sizeof(HOME->event_key)};
 	return key ? bytes_of(key->secret) : (Bytes){0};
 }
 
@@ -238,7 +238,7 @@ bus_flush(void)
 	const Outgoing *out;
 	const char *values[1];
 
-	if (!outgoing || in_flight || !database_connected())
+	if (!outgoing || in_flight || !database_connected(HOME))
 		return;
 	if (retry_at > now_ms())
 	{
@@ -255,7 +255,7 @@ bus_flush(void)
 	}
 	buf_addc(&array, '}');
 	values[0] = array.data;
-	database_ask(STATEMENT_NOTIFY, values, answered, forgotten, NULL);
+	database_ask(HOME, STATEMENT_NOTIFY, values, answered, forgotten, NULL);
 	buf_free(&array);
 }
 
@@ -279,8 +279,8 @@ bus_tick(void)
 static App *
 signer(const Envelope *envelope, bool *by_key)
 {
-	*by_key = settings.has_event_key;
-	if (settings.has_event_key)
+	*by_key = HOME->has_event_key;
+	if (HOME->has_event_key)
 		return NULL;
 	for (const AppKey *key = app_keys; key; key = key->next)
 		if (!key->gone && envelope_is_signed(envelope, bytes_of(key->secret)))
@@ -291,7 +291,7 @@ signer(const Envelope *envelope, bool *by_key)
 static bool
 is_believed(const Envelope *envelope, App **app)
 {
-	const Bytes key = {(const char *) settings.event_key, sizeof(settings.event_key)};
+	const Bytes key = {(const char *) HOME->event_key, sizeof(HOME->event_key)};
 	bool by_key;
 
 	*app = signer(envelope, &by_key);

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "database/database.h"
+#include "database/everywhere.h"
 #include "rooms/channel.h"
 #include "rooms/state.h"
 
@@ -16,6 +16,11 @@ typedef struct InfoQuery
 	const json_t *names;
 	InfoTaken taken;
 	void *arg;
+	ChannelInfo *list; /* the answer; one for each name */
+	int n;
+	Buf rooms;  /* arrays of what is asked: channels of rooms, */
+	Buf books;  /* their rooms, */
+	Buf others; /* other channels */
 } InfoQuery;
 
 bool
@@ -69,82 +74,118 @@ own_info(const App *app, Bytes name)
 	return info;
 }
 
+/* channel, users or NULL, subscriptions */
 static void
-add_row(ChannelInfo *list, int n, const PGresult *result, int row)
+add_row(InfoQuery *query, const PGresult *result, int row)
 {
 	Bytes name = bytes_of(PQgetvalue(result, row, 0));
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < query->n; i++)
 	{
-		if (!bytes_equal(list[i].channel, name))
+		ChannelInfo *info = &query->list[i];
+
+		if (!bytes_equal(info->channel, name))
 			continue;
-		list[i].subscriptions += atoi(PQgetvalue(result, row, 2));
+		info->subscriptions += atoi(PQgetvalue(result, row, 2));
 		if (!PQgetisnull(result, row, 1))
-			list[i].users = atoi(PQgetvalue(result, row, 1));
+			info->users = (info->users < 0 ? 0 : info->users) + atoi(PQgetvalue(result, row, 1));
 	}
+}
+
+static void
+add_rows(InfoQuery *query, const PGresult *result)
+{
+	for (int row = 0; row < PQntuples(result); row++)
+		add_row(query, result, row);
+}
+
+static void
+finish(InfoQuery *query, const char *problem)
+{
+	query->taken(problem ? NULL : query->list, problem ? 0 : query->n, problem, query->arg);
+	free(query->list);
+	buf_free(&query->rooms);
+	buf_free(&query->books);
+	buf_free(&query->others);
+	free(query);
 }
 
 static void
 took_info(const PGresult *result, bool ok, void *arg)
 {
-	InfoQuery query = *(InfoQuery *) arg;
-	int n = (int) json_array_size(query.names);
-	ChannelInfo *list;
-
-	free(arg);
-	if (!ok)
-	{
-		query.taken(NULL, 0, "the database does not answer this now", query.arg);
-		return;
-	}
-	list = xcalloc((size_t) n + 1, sizeof(ChannelInfo));
-	for (int i = 0; i < n; i++)
-		list[i] = own_info(query.app, name_at(query.names, (size_t) i));
-	for (int row = 0; row < PQntuples(result); row++)
-		add_row(list, n, result, row);
-	query.taken(list, n, NULL, query.arg);
-	free(list);
+	if (ok)
+		add_rows(arg, result);
+	finish(arg, ok ? NULL : "the database does not answer this now");
 }
 
 static void
 info_forgotten(void *arg)
 {
-	InfoQuery query = *(InfoQuery *) arg;
+	finish(arg, "the database is away");
+}
 
-	free(arg);
-	query.taken(NULL, 0, "the database is away", query.arg);
+/* Of rooms: those of home, or none if all databases have been asked. */
+static void
+ask_home(InfoQuery *query, bool rooms, bool connections)
+{
+	database_ask(HOME, database_knows(HOME, STATEMENT_INFO) ? STATEMENT_INFO : STATEMENT_INFO_ROOMS,
+				 (const char *const[]){rooms ? query->rooms.data : "{}",
+									   rooms ? query->books.data : "{}",
+									   connections ? "true" : "false", query->app->id,
+									   query->others.data, state_gateway()},
+				 took_info, info_forgotten, query);
+}
+
+static void
+took_rooms(const Answers *answers, void *arg)
+{
+	InfoQuery *query = arg;
+
+	if (answers->problem)
+	{
+		finish(query, answers->problem);
+		return;
+	}
+	for (int i = 0; i < answers->n; i++)
+		add_rows(query, answers->results[i]);
+	ask_home(query, false, false);
+}
+
+static void
+gather(InfoQuery *query)
+{
+	buf_addc(&query->rooms, '{');
+	buf_addc(&query->books, '{');
+	buf_addc(&query->others, '{');
+	for (int i = 0; i < query->n; i++)
+	{
+		Bytes name = name_at(query->names, (size_t) i);
+		Bytes book_id;
+		bool is_room = room_of_channel(query->app, name, &book_id);
+
+		query->list[i] = own_info(query->app, name);
+		buf_add_element(is_room ? &query->rooms : &query->others, name);
+		if (is_room)
+			buf_add_element(&query->books, book_id);
+	}
+	buf_addc(&query->rooms, '}');
+	buf_addc(&query->books, '}');
+	buf_addc(&query->others, '}');
 }
 
 void
 info_ask(App *app, const json_t *names, InfoWanted wanted, InfoTaken taken, void *arg)
 {
 	InfoQuery *query = xcalloc(1, sizeof(InfoQuery));
-	Buf rooms = {0};
-	Buf books = {0};
-	Buf others = {0};
 
-	*query = (InfoQuery){app, names, taken, arg};
-	buf_addc(&rooms, '{');
-	buf_addc(&books, '{');
-	buf_addc(&others, '{');
-	for (size_t i = 0; i < json_array_size(names); i++)
-	{
-		Bytes book_id;
-		bool is_room = room_of_channel(app, name_at(names, i), &book_id);
-
-		buf_add_element(is_room ? &rooms : &others, name_at(names, i));
-		if (is_room)
-			buf_add_element(&books, book_id);
-	}
-	buf_addc(&rooms, '}');
-	buf_addc(&books, '}');
-	buf_addc(&others, '}');
-	database_ask(database_knows(STATEMENT_INFO) ? STATEMENT_INFO : STATEMENT_INFO_ROOMS,
-				 (const char *const[]){rooms.data, books.data,
-									   wanted.subscription_count ? "true" : "false", app->id,
-									   others.data, state_gateway()},
-				 took_info, info_forgotten, query);
-	buf_free(&rooms);
-	buf_free(&books);
-	buf_free(&others);
+	*query = (InfoQuery){
+		.app = app, .names = names, .taken = taken, .arg = arg, .n = (int) json_array_size(names)};
+	query->list = xcalloc((size_t) query->n + 1, sizeof(ChannelInfo));
+	gather(query);
+	if (databases_several())
+		everywhere_ask(STATEMENT_INFO_ONLINE,
+					   (const char *const[]){query->rooms.data, query->books.data}, took_rooms,
+					   query);
+	else
+		ask_home(query, true, wanted.subscription_count);
 }

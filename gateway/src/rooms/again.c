@@ -13,7 +13,6 @@
 #include <utlist.h>
 
 #include "base/log.h"
-#include "database/database.h"
 #include "rooms/beat.h"
 #include "rooms/coming.h"
 #include "rooms/join.h"
@@ -36,6 +35,7 @@ enum
 /* What is gathered for one question. */
 typedef struct Question
 {
+	const Database *database;
 	Buf columns[COLUMNS];
 	int n;
 	int64_t now;
@@ -44,24 +44,32 @@ typedef struct Question
 /* The answer: presences that are not joined again, in order. */
 typedef struct Ended
 {
+	const Database *database;
 	int64_t *ids;
 	size_t n;
 } Ended;
 
 void (*again_on_removed)(Seat *seat);
 
-static bool rejoining; /* the database is back: rooms are read when all have joined */
+/* Of one database. */
+typedef struct Again
+{
+	bool rejoining; /* it is back: rooms are read when all have joined */
+	unsigned nunsure;
+	bool asking;
+	int failures;
+	int64_t ask_at; /* ms; not before */
+} Again;
+
+static Again all[MAX_DATABASES];
 static bool any_lost;
-static unsigned nunsure;
-static bool asking;
-static int failures;
-static int64_t ask_at; /* ms; not before */
 static int64_t retried_at;
 
 static void
 set_unsure(Seat *seat, bool unsure)
 {
-	nunsure += (unsigned) unsure - (unsigned) seat->unsure;
+	if (seat->unsure != unsure)
+		all[seat->room->database->number].nunsure += (unsigned) unsure - (unsigned) seat->unsure;
 	seat->unsure = unsure;
 	seat->asked = false;
 }
@@ -75,7 +83,7 @@ again_cancel(Seat *seat)
 static void
 join_now(Seat *seat)
 {
-	if (rejoining)
+	if (all[seat->room->database->number].rejoining)
 		join_again_after_loss(seat);
 	else
 		join_want(seat);
@@ -111,7 +119,8 @@ gather(Socket *socket, void *arg)
 		Seat *seat = subscription->seat;
 
 		if (seat && seat->unsure && !seat->removed && question->n < ASK_BATCH &&
-			(rejoining || seat->lost_at + LOST_MS <= question->now))
+			seat->room->database == question->database &&
+			(all[question->database->number].rejoining || seat->lost_at + LOST_MS <= question->now))
 			add_question(question, seat);
 	}
 }
@@ -135,7 +144,7 @@ settle(Socket *socket, void *arg)
 	{
 		Seat *seat = subscription->seat;
 
-		if (!seat || !seat->asked)
+		if (!seat || !seat->asked || seat->room->database != ended->database)
 			continue;
 		set_unsure(seat, false);
 		if (!seat->timed_out && ended->n > 0 &&
@@ -147,9 +156,9 @@ settle(Socket *socket, void *arg)
 }
 
 static void
-settle_all(const PGresult *result)
+settle_all(const Database *database, const PGresult *result)
 {
-	Ended ended = {.n = result ? (size_t) PQntuples(result) : 0};
+	Ended ended = {.database = database, .n = result ? (size_t) PQntuples(result) : 0};
 
 	ended.ids = xmalloc(sizeof(int64_t) * (ended.n + 1));
 	for (size_t i = 0; i < ended.n; i++)
@@ -162,12 +171,12 @@ settle_all(const PGresult *result)
 static void
 unask(Socket *socket, void *arg)
 {
+	const Database *database = arg;
 	Subscription *subscription;
 
-	(void) arg;
 	DL_FOREACH2(socket->subscriptions, subscription, s_next)
 	{
-		if (subscription->seat)
+		if (subscription->seat && subscription->seat->room->database == database)
 			subscription->seat->asked = false;
 	}
 }
@@ -176,34 +185,38 @@ unask(Socket *socket, void *arg)
 static void
 forgotten(void *arg)
 {
-	(void) arg;
-	asking = false;
-	ask_at = now_ms() + 500;
-	sockets_each(unask, NULL);
+	const Database *database = arg;
+
+	all[database->number].asking = false;
+	all[database->number].ask_at = now_ms() + 500;
+	sockets_each(unask, arg);
 }
 
 static void
 answered(const PGresult *result, bool ok, void *arg)
 {
-	(void) arg;
-	asking = false;
+	const Database *database = arg;
+	Again *again = &all[database->number];
+
+	again->asking = false;
 	if (ok)
 	{
-		failures = 0;
-		settle_all(result);
+		again->failures = 0;
+		settle_all(database, result);
 		return;
 	}
 	log_line(LOG_WARNING, "how presences ended can't be asked: %s", PQresultErrorMessage(result));
-	if (++failures % ASK_RETRIES == 0)
-		settle_all(NULL);
+	if (++again->failures % ASK_RETRIES == 0)
+		settle_all(database, NULL);
 	else
-		forgotten(NULL);
+		forgotten(arg);
 }
 
 static void
-ask(void)
+ask(Database *database)
 {
-	Question question = {.now = now_ms()};
+	Again *again = &all[database->number];
+	Question question = {.database = database, .now = now_ms()};
 	const char *values[COLUMNS];
 
 	buf_addc(&question.columns[BOOK_ID], '{');
@@ -216,11 +229,11 @@ ask(void)
 	}
 	if (question.n > 0)
 	{
-		asking = true;
-		database_ask(STATEMENT_ENDED, values, answered, forgotten, NULL);
+		again->asking = true;
+		database_ask(database, STATEMENT_ENDED, values, answered, forgotten, database);
 	}
 	else
-		ask_at = question.now + 500;
+		again->ask_at = question.now + 500;
 	for (int i = 0; i < COLUMNS; i++)
 		buf_free(&question.columns[i]);
 }
@@ -229,13 +242,19 @@ ask(void)
  * Lost, and tried again
  */
 
+void
+again_later(Seat *seat)
+{
+	seat->lost_at = now_ms();
+	any_lost = true;
+}
+
 /* Not at once: if the application has thrown him out, the event that says so is on its way. */
 void
 again_want(Seat *seat)
 {
-	seat->lost_at = now_ms();
+	again_later(seat);
 	set_unsure(seat, seat->presence_id != 0);
-	any_lost = true;
 }
 
 static void
@@ -250,7 +269,8 @@ retry(Socket *socket, void *arg)
 
 		if (!seat || seat->handle || seat->join || seat->removed || seat->unsure)
 			continue;
-		if (seat->lost_at + LOST_MS > now)
+		if (seat->lost_at + LOST_MS > now || !seat->room->database ||
+			!database_connected(seat->room->database))
 			any_lost = true;
 		else
 			join_want(seat);
@@ -267,26 +287,35 @@ again_tick(void)
 		any_lost = false;
 		sockets_each(retry, &now);
 	}
-	if (now - retried_at < settings.timeout_ms / 3)
+	if (now - retried_at < HOME->timeout_ms / 3)
 		return;
 	retried_at = now;
 	any_lost = true; /* those that were refused, too */
 	comings_tidy();
-	if (!rejoining)
-		rooms_want_all();
+	for (const Database *database = HOME; database; database = database_next(database))
+		if (!all[database->number].rejoining)
+			rooms_want_all(database);
+}
+
+static void
+flush(Database *database)
+{
+	Again *again = &all[database->number];
+
+	if (again->nunsure > 0 && !again->asking && again->ask_at <= now_ms())
+		ask(database);
+	if (!again->rejoining || again->nunsure > 0 || !joins_all_again(database))
+		return;
+	again->rejoining = false;
+	rooms_want_all(database);
 }
 
 void
 again_flush(void)
 {
-	if (!database_connected())
-		return;
-	if (nunsure > 0 && !asking && ask_at <= now_ms())
-		ask();
-	if (!rejoining || nunsure > 0 || !joins_all_again())
-		return;
-	rejoining = false;
-	rooms_want_all();
+	for (Database *database = HOME; database; database = database_next(database))
+		if (database_connected(database))
+			flush(database);
 }
 
 /*
@@ -296,17 +325,18 @@ again_flush(void)
 static void
 rejoin(Socket *socket, void *arg)
 {
-	const int64_t *sure_until = arg;
+	const Database *database = arg;
+	int64_t sure_until = database_sure_until(database);
 	Subscription *subscription;
 
 	DL_FOREACH2(socket->subscriptions, subscription, s_next)
 	{
 		Seat *seat = subscription->seat;
 
-		if (!seat || seat->removed)
+		if (!seat || seat->removed || seat->room->database != database)
 			continue;
 		beat_hold(seat, 0, 0);
-		if (!seat->presence_id || seat->came_at > *sure_until)
+		if (!seat->presence_id || seat->came_at > sure_until)
 		{
 			join_again_after_loss(seat);
 			continue;
@@ -322,25 +352,25 @@ rejoin(Socket *socket, void *arg)
  * give the same connection.
  */
 void
-seats_rejoin(void)
+seats_rejoin(const Database *database)
 {
-	int64_t sure_until = database_sure_until();
+	Again *again = &all[database->number];
 
-	rooms_unread();
-	beats_start();
-	rejoining = true;
-	ask_at = 0;
-	sockets_each(rejoin, &sure_until);
+	rooms_unread(database);
+	beats_start(database);
+	again->rejoining = true;
+	again->ask_at = 0;
+	sockets_each(rejoin, (void *) database);
 }
 
 bool
-seats_restored(void)
+seats_restored(const Database *database)
 {
-	return !rejoining && rooms_restored();
+	return !all[database->number].rejoining && rooms_restored(database);
 }
 
 bool
-seats_rejoining(void)
+seats_rejoining(const Database *database)
 {
-	return rejoining;
+	return all[database->number].rejoining;
 }

@@ -9,7 +9,7 @@
 #ifndef GATEWAY_AGAIN_H
 #define GATEWAY_AGAIN_H
 
-#include "rooms/channel.h"
+#include "rooms/room.h"
 
 /* Called for a seat that is not to be joined again: the application has ended its presence. */
 extern void (*again_on_removed)(Seat *seat);
@@ -24,13 +24,16 @@ extern void again_cancel(Seat *seat);
 extern void again_flush(void);
 extern void again_tick(void);
 
-/* The database is there again: all join, then all rooms are read. */
-extern void seats_rejoin(void);
+/* A seat could not be joined, and is to be tried later. */
+extern void again_later(Seat *seat);
+
+/* That database is there again: all join, then all its rooms are read. */
+extern void seats_rejoin(const Database *database);
 
 /* Whether that is done. */
-extern bool seats_restored(void);
+extern bool seats_restored(const Database *database);
 
-/* The database is back, and not all of them have joined again. */
-extern bool seats_rejoining(void);
+/* It is back, and not all of them have joined again. */
+extern bool seats_rejoining(const Database *database);
 
 #endif /* GATEWAY_AGAIN_H */

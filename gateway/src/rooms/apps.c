@@ -14,7 +14,7 @@
 #define GRACE_MS 60000 /* a secret counts for so long after a new one came */
 
 AppKey *app_keys;
-Settings settings = {.timeout_ms = 25000};
+Settings settings;
 
 void (*apps_on_counted)(void);
 

@@ -57,10 +57,6 @@ typedef struct AppKey
 typedef struct Settings
 {
 	char *channel_prefix; /* of rooms */
-	int timeout_ms;       /* the lease of a connection */
-	bool skip_locked;     /* what join_rooms knows: DESIGN 0.3 */
-	unsigned char event_key[32];
-	bool has_event_key;
 } Settings;
 
 extern AppKey *app_keys;  /* all, known once */

@@ -11,55 +11,82 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "database/database.h"
 
 #define HANDLES_A_CALL 1000
 
 void (*beat_on_lost)(Seat *seat);
 
-static Seat *by_handle;
-static int64_t beaten_at; /* ms */
-static int shortest_ms = 25000;
+/*
+ * Of one database. A round is a call for each thousand; well_at: when the last one began that went
+ * well as a whole.
+ */
+typedef struct Beats
+{
+	Seat *by_handle;
+	int64_t beaten_at; /* ms */
+	int shortest_ms;   /* lease; 0: of none */
+	unsigned round;
+	int calls_left;  /* of the round */
+	bool well;       /* it is so far */
+	int64_t well_at; /* ms */
+} Beats;
 
-/* A round is a call for each thousand; when the last one began that went well as a whole. */
-static unsigned round_number;
-static int round_left;
-static bool round_well;
-static int64_t well_at; /* ms */
+/* A call under way. */
+typedef struct Call
+{
+	Beats *beats;
+	unsigned round;
+} Call;
+
+static Beats all[MAX_DATABASES];
+
+static Beats *
+beats_of(const Database *database)
+{
+	return &all[database->number];
+}
 
 void
 beat_hold(Seat *seat, int64_t handle, int lease_ms)
 {
+	Beats *beats;
+
+	if (!seat->handle && !handle)
+		return;
+	beats = beats_of(seat->room->database);
 	if (seat->handle)
 	{
-		HASH_DEL(by_handle, seat);
-		if (well_at > seat->alive_at)
-			seat->alive_at = well_at;
+		HASH_DEL(beats->by_handle, seat);
+		if (beats->well_at > seat->alive_at)
+			seat->alive_at = beats->well_at;
 	}
 	seat->handle = handle;
 	if (!handle)
 		return;
 	seat->lease_ms = lease_ms;
 	seat->alive_at = now_ms();
-	HASH_ADD(hh, by_handle, handle, sizeof(seat->handle), seat);
-	if (lease_ms < shortest_ms)
-		shortest_ms = lease_ms;
+	HASH_ADD(hh, beats->by_handle, handle, sizeof(seat->handle), seat);
+	if (lease_ms < beats->shortest_ms)
+		beats->shortest_ms = lease_ms;
 }
 
-/* A call of that round is over. */
 static void
-end_call(void *number, bool well)
+end_call(Call *call, bool well)
 {
-	if ((unsigned) (uintptr_t) number != round_number)
-		return;
-	round_well = round_well && well;
-	if (--round_left == 0 && round_well)
-		well_at = beaten_at;
+	Beats *beats = call->beats;
+
+	if (call->round == beats->round)
+	{
+		beats->well = beats->well && well;
+		if (--beats->calls_left == 0 && beats->well)
+			beats->well_at = beats->beaten_at;
+	}
+	free(call);
 }
 
 /* {1,2,3} are the handles that the database does not know: their seats join again. */
 static void
-lose_unknown(const char *text)
+lose_unknown(Beats *beats, const char *text)
 {
 	while (*text == '{' || *text == ',')
 	{
@@ -70,7 +97,7 @@ lose_unknown(const char *text)
 		if (end == text + 1)
 			break;
 		text = end;
-		HASH_FIND(hh, by_handle, &handle, sizeof(handle), seat);
+		HASH_FIND(hh, beats->by_handle, &handle, sizeof(handle), seat);
 		if (!seat)
 			continue;
 		beat_hold(seat, 0, 0);
@@ -81,6 +108,8 @@ lose_unknown(const char *text)
 static void
 beat_answered(const PGresult *result, bool ok, void *arg)
 {
+	Call *call = arg;
+
 	if (!ok)
 	{
 		metrics.beat_failures++;
@@ -89,9 +118,9 @@ beat_answered(const PGresult *result, bool ok, void *arg)
 	else
 	{
 		metrics.last_beat = now_ms();
-		lose_unknown(PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
+		lose_unknown(call->beats, PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
 	}
-	end_call(arg, ok);
+	end_call(call, ok);
 }
 
 static void
@@ -102,45 +131,50 @@ beat_forgotten(void *arg)
 }
 
 static void
-beat_send(Buf *handles)
+beat_send(Database *database, Buf *handles)
 {
+	Call *call = xcalloc(1, sizeof(Call));
 	const char *values[1];
 
+	call->beats = beats_of(database);
+	call->round = call->beats->round;
 	buf_addc(handles, '}');
 	values[0] = handles->data;
 	metrics.beats++;
-	database_ask(STATEMENT_TOUCH, values, beat_answered, beat_forgotten,
-				 (void *) (uintptr_t) round_number);
+	database_ask(database, STATEMENT_TOUCH, values, beat_answered, beat_forgotten, call);
 	buf_free(handles);
 }
 
 static void
-beat_send_all(void)
+beat_send_all(Database *database)
 {
+	Beats *beats = beats_of(database);
 	Buf handles = {0};
 	int n = 0;
 
-	round_number++;
-	round_left = (int) (HASH_COUNT(by_handle) + HANDLES_A_CALL - 1) / HANDLES_A_CALL;
-	round_well = true;
-	shortest_ms = settings.timeout_ms;
-	for (const Seat *seat = by_handle; seat; seat = seat->hh.next)
+	beats->round++;
+	beats->calls_left = (int) (HASH_COUNT(beats->by_handle) + HANDLES_A_CALL - 1) / HANDLES_A_CALL;
+	beats->well = true;
+	beats->shortest_ms = database->timeout_ms;
+	for (const Seat *seat = beats->by_handle; seat; seat = seat->hh.next)
 	{
-		if (seat->lease_ms < shortest_ms)
-			shortest_ms = seat->lease_ms;
+		if (seat->lease_ms < beats->shortest_ms)
+			beats->shortest_ms = seat->lease_ms;
 		buf_addf(&handles, "%c%lld", n == 0 ? '{' : ',', (long long) seat->handle);
 		if (++n < HANDLES_A_CALL && seat->hh.next)
 			continue;
-		beat_send(&handles);
+		beat_send(database, &handles);
 		n = 0;
 	}
 }
 
 void
-beats_start(void)
+beats_start(const Database *database)
 {
-	beaten_at = now_ms();
-	shortest_ms = settings.timeout_ms;
+	Beats *beats = beats_of(database);
+
+	beats->beaten_at = now_ms();
+	beats->shortest_ms = database->timeout_ms;
 }
 
 void
@@ -148,8 +182,13 @@ beats_tick(void)
 {
 	int64_t now = now_ms();
 
-	if (!database_connected() || now - beaten_at < shortest_ms / 3)
-		return;
-	beaten_at = now;
-	beat_send_all();
+	for (Database *database = HOME; database; database = database_next(database))
+	{
+		Beats *beats = beats_of(database);
+
+		if (!database_connected(database) || now - beats->beaten_at < beats->shortest_ms / 3)
+			continue;
+		beats->beaten_at = now;
+		beat_send_all(database);
+	}
 }

@@ -5,7 +5,7 @@
 #ifndef GATEWAY_BEAT_H
 #define GATEWAY_BEAT_H
 
-#include "rooms/channel.h"
+#include "rooms/room.h"
 
 /* Called for a seat whose connection the database does not know: it has none now. */
 extern void (*beat_on_lost)(Seat *seat);
@@ -17,7 +17,7 @@ extern void beat_hold(Seat *seat, int64_t handle, int lease_ms);
 /* A heartbeat for all, if it is time: a third of the shortest lease after the last. */
 extern void beats_tick(void);
 
-/* The next one is not before that time. */
-extern void beats_start(void);
+/* That database is there again: the next one is a third of a lease from now. */
+extern void beats_start(const Database *database);
 
 #endif /* GATEWAY_BEAT_H */

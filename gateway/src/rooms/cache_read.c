@@ -70,7 +70,7 @@ cache_want(Subscription *subscription)
 {
 	Channel *channel = subscription->channel;
 
-	if (!database_knows(STATEMENT_CACHED) || !is_cache_channel(channel_name(channel)))
+	if (!database_knows(HOME, STATEMENT_CACHED) || !is_cache_channel(channel_name(channel)))
 		return;
 	subscription->cache = WANTED;
 	set_wanting(channel, true);
@@ -264,7 +264,7 @@ ask(Buf *app_ids, Buf *channels, PgAnswer answered, PgForgotten forgotten, void 
 	buf_addc(channels, '}');
 	values[0] = app_ids->data;
 	values[1] = channels->data;
-	database_ask(STATEMENT_CACHED, values, answered, forgotten, arg);
+	database_ask(HOME, STATEMENT_CACHED, values, answered, forgotten, arg);
 }
 
 static void
@@ -308,7 +308,7 @@ send_read(void)
 void
 cache_reads_flush(void)
 {
-	if (!wanting || reading || !cache_is_sent() || !database_connected())
+	if (!wanting || reading || !cache_is_sent() || !database_connected(HOME))
 		return;
 	if (retry_at > now_ms())
 		database_wake_in((int) (retry_at - now_ms()));

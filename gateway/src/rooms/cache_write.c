@@ -85,7 +85,7 @@ cache_write(const CacheEvent *event)
 	Write *write;
 	char *at;
 
-	if (!database_knows(STATEMENT_CACHE) || gathered + size > MAX_GATHERED)
+	if (!database_knows(HOME, STATEMENT_CACHE) || gathered + size > MAX_GATHERED)
 	{
 		metrics.cache_lost++;
 		cache_on_written(event);
@@ -210,7 +210,7 @@ send_writes(void)
 		buf_addc(&columns[i], '}');
 		values[i] = columns[i].data;
 	}
-	database_ask(STATEMENT_CACHE, values, write_answered, write_forgotten, NULL);
+	database_ask(HOME, STATEMENT_CACHE, values, write_answered, write_forgotten, NULL);
 	for (int i = 0; i < COLUMNS; i++)
 		buf_free(&columns[i]);
 }
@@ -224,7 +224,7 @@ cache_is_sent(void)
 void
 cache_writes_flush(void)
 {
-	if (!writes || in_flight || !database_connected())
+	if (!writes || in_flight || !database_connected(HOME))
 		return;
 	if (retry_at > now_ms())
 		database_wake_in((int) (retry_at - now_ms()));
@@ -245,9 +245,9 @@ cache_tick(void)
 {
 	int64_t now = now_ms();
 
-	if (!database_knows(STATEMENT_PURGE_CACHE) || !database_connected() ||
+	if (!database_knows(HOME, STATEMENT_PURGE_CACHE) || !database_connected(HOME) ||
 		now - purged_at < PURGE_EACH_MS)
 		return;
 	purged_at = now;
-	database_ask(STATEMENT_PURGE_CACHE, NULL, purged, NULL, NULL);
+	database_ask(HOME, STATEMENT_PURGE_CACHE, NULL, purged, NULL, NULL);
 }

@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/options.h"
-#include "database/database.h"
 
 #define MAX_BATCH 1000
 #define MAX_TRIES 8
@@ -30,27 +29,40 @@ typedef struct Drop
 	struct Drop *prev, *next;
 } Drop;
 
-static Drop *waiting;
-static Drop *sent;
-static bool sending;
+/* Of one database. */
+typedef struct Drops
+{
+	Drop *waiting;
+	Drop *sent;
+	bool sending;
+} Drops;
+
+static Drops all[MAX_DATABASES];
 static int least_linger_ms;
 
 void
-drop_want(int64_t handle, bool at_once)
+drop_want(Database *database, int64_t handle, bool at_once)
 {
 	Drop *drop = xcalloc(1, sizeof(Drop));
 
 	drop->handle = handle;
 	drop->at_once = at_once;
 	drop->max_batch = MAX_BATCH;
-	DL_APPEND(waiting, drop);
+	DL_APPEND(all[database->number].waiting, drop);
 	metrics.drops++;
 }
 
 bool
 drops_pending(void)
 {
-	return waiting || sending;
+	for (const Database *database = HOME; database; database = database_next(database))
+	{
+		const Drops *drops = &all[database->number];
+
+		if (database_connected(database) && (drops->waiting || drops->sending))
+			return true;
+	}
+	return false;
 }
 
 void
@@ -61,16 +73,16 @@ drops_linger(int ms)
 
 /* What was sent waits again, in front of the others or, if it is at fault, behind them. */
 static void
-again(bool failed, const char *why)
+again(Drops *drops, bool failed, const char *why)
 {
 	Drop *drop;
 	Drop *next;
 	int n;
 
-	DL_COUNT(sent, drop, n);
-	DL_FOREACH_SAFE(sent, drop, next)
+	DL_COUNT(drops->sent, drop, n);
+	DL_FOREACH_SAFE(drops->sent, drop, next)
 	{
-		DL_DELETE(sent, drop);
+		DL_DELETE(drops->sent, drop);
 		drop->max_batch = failed ? (n + 1) / 2 : MAX_BATCH;
 		if (failed && n == 1)
 		{
@@ -82,45 +94,44 @@ again(bool failed, const char *why)
 				continue;
 			}
 		}
-		DL_APPEND(waiting, drop);
+		DL_APPEND(drops->waiting, drop);
 	}
-	sending = false;
+	drops->sending = false;
 }
 
 static void
 answered(const PGresult *result, bool ok, void *arg)
 {
+	Drops *drops = arg;
 	Drop *drop;
 	Drop *next;
 
-	(void) arg;
 	if (!ok)
 	{
-		again(true, PQresultErrorMessage(result));
+		again(drops, true, PQresultErrorMessage(result));
 		return;
 	}
-	DL_FOREACH_SAFE(sent, drop, next)
+	DL_FOREACH_SAFE(drops->sent, drop, next)
 	{
-		DL_DELETE(sent, drop);
+		DL_DELETE(drops->sent, drop);
 		free(drop);
 	}
-	sending = false;
+	drops->sending = false;
 }
 
 static void
 forgotten(void *arg)
 {
-	(void) arg;
-	again(false, NULL);
+	again(arg, false, NULL);
 }
 
 /* Those that may be dropped together: of one kind, and not later. */
 static Drop *
-first_due(int64_t now)
+first_due(const Drops *drops, int64_t now)
 {
 	Drop *drop;
 
-	DL_FOREACH(waiting, drop)
+	DL_FOREACH(drops->waiting, drop)
 	{
 		if (drop->not_before <= now)
 			return drop;
@@ -129,7 +140,7 @@ first_due(int64_t now)
 }
 
 static void
-gather(const Drop *first, Buf *handles, int64_t now)
+gather(Drops *drops, const Drop *first, Buf *handles, int64_t now)
 {
 	bool at_once = first->at_once;
 	int max = first->max_batch;
@@ -137,22 +148,23 @@ gather(const Drop *first, Buf *handles, int64_t now)
 	Drop *drop;
 	Drop *next;
 
-	DL_FOREACH_SAFE(waiting, drop, next)
+	DL_FOREACH_SAFE(drops->waiting, drop, next)
 	{
 		if (drop->at_once != at_once || drop->not_before > now || drop->max_batch < n + 1)
 			continue;
 		buf_addf(handles, "%c%lld", n ? ',' : '{', (long long) drop->handle);
-		DL_DELETE(waiting, drop);
-		DL_APPEND(sent, drop);
+		DL_DELETE(drops->waiting, drop);
+		DL_APPEND(drops->sent, drop);
 		if (++n == max)
 			break;
 	}
 	buf_addc(handles, '}');
 }
 
-void
-drops_flush(void)
+static void
+flush(Database *database)
 {
+	Drops *drops = &all[database->number];
 	int64_t now = now_ms();
 	Buf handles = {0};
 	char linger[16];
@@ -160,16 +172,24 @@ drops_flush(void)
 	const Drop *first;
 	int ms;
 
-	if (!waiting || sending || !database_connected() || !(first = first_due(now)))
+	if (!drops->waiting || drops->sending || !database_connected(database) ||
+		!(first = first_due(drops, now)))
 		return;
 	ms = first->at_once ? 0 : options.linger_ms;
 	if (!first->at_once && ms < least_linger_ms)
 		ms = least_linger_ms;
 	snprintf(linger, sizeof(linger), "%d", ms);
-	gather(first, &handles, now);
+	gather(drops, first, &handles, now);
 	values[0] = linger;
 	values[1] = handles.data;
-	sending = true;
-	database_ask(STATEMENT_DROP, values, answered, forgotten, NULL);
+	drops->sending = true;
+	database_ask(database, STATEMENT_DROP, values, answered, forgotten, drops);
 	buf_free(&handles);
+}
+
+void
+drops_flush(void)
+{
+	for (Database *database = HOME; database; database = database_next(database))
+		flush(database);
 }

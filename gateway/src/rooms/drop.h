@@ -7,15 +7,15 @@
 #ifndef GATEWAY_DROP_H
 #define GATEWAY_DROP_H
 
-#include "base/util.h"
+#include "database/database.h"
 
 /* at_once: it left by itself; else its member lingers, since a page may be reloaded. */
-extern void drop_want(int64_t handle, bool at_once);
+extern void drop_want(Database *database, int64_t handle, bool at_once);
 
 /* Sends what was gathered; at the end of each turn of the loop. */
 extern void drops_flush(void);
 
-/* Whether drops are still to be sent or answered. */
+/* Whether drops are still to be sent or answered, of a database that is there. */
 extern bool drops_pending(void);
 
 /* From now on members stay for so long at least: their clients come to another gateway. */

@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "database/database.h"
 #include "rooms/room.h"
 #include "rooms/watchlist.h"
 
@@ -20,12 +19,16 @@
 
 void (*event_on_apps)(void);
 
-/* Which of the last numbers have come. */
-static uint64_t seen[WINDOW / 64];
-static int64_t greatest; /* 0: none yet */
+/* Of one database: which of the last numbers have come. */
+typedef struct Numbers
+{
+	uint64_t seen[WINDOW / 64];
+	int64_t greatest; /* 0: none yet */
+	bool resync_wanted;
+	int64_t resynced_at; /* ms */
+} Numbers;
 
-static bool resync_wanted;
-static int64_t resynced_at;
+static Numbers all[MAX_DATABASES];
 
 /*
  * Is it true?
@@ -54,27 +57,30 @@ event_is_genuine(Bytes key, Bytes payload)
 }
 
 static bool
-has_come(int64_t seq)
+has_come(const Numbers *numbers, int64_t seq)
 {
-	return seen[(seq % WINDOW) / 64] >> (seq % 64) & 1;
+	return numbers->seen[(seq % WINDOW) / 64] >> (seq % 64) & 1;
 }
 
 /* False: the number came before, or is too old to know. */
 static bool
-is_new(int64_t seq)
+is_new(Numbers *numbers, int64_t seq)
 {
+	uint64_t *seen = numbers->seen;
+	int64_t greatest = numbers->greatest;
+
 	if (seq <= 0 || (greatest && seq <= greatest - WINDOW))
 		return false;
-	if (seq <= greatest && has_come(seq))
+	if (seq <= greatest && has_come(numbers, seq))
 		return false;
 	if (!greatest || seq - greatest >= WINDOW)
-		memset(seen, 0, sizeof(seen));
+		memset(seen, 0, sizeof(numbers->seen));
 	else
 		for (int64_t n = greatest + 1; n < seq; n++)
 			seen[(n % WINDOW) / 64] &= ~(UINT64_C(1) << (n % 64));
 	seen[(seq % WINDOW) / 64] |= UINT64_C(1) << (seq % 64);
 	if (seq > greatest)
-		greatest = seq;
+		numbers->greatest = seq;
 	return true;
 }
 
@@ -87,20 +93,20 @@ refuse(const char *why)
 
 /* The event, if it is to be believed; the caller's. */
 static json_t *
-believed(Bytes payload)
+believed(const Database *database, Bytes payload)
 {
+	const Bytes key = {(const char *) database->event_key, EVENT_KEY_SIZE};
 	json_t *json;
 
-	if (settings.has_event_key &&
-		!event_is_genuine((Bytes){(const char *) settings.event_key, sizeof(settings.event_key)},
-						  payload))
+	if (database->has_event_key && !event_is_genuine(key, payload))
 	{
 		refuse("its mac is wrong");
 		return NULL;
 	}
 	json = json_parse(payload);
 	if (json_is_object(json) &&
-		(!settings.has_event_key || is_new(json_integer_value(json_object_get(json, "seq")))))
+		(!database->has_event_key ||
+		 is_new(&all[database->number], json_integer_value(json_object_get(json, "seq")))))
 		return json;
 	refuse("it is no event, or came before");
 	json_decref(json);
@@ -108,10 +114,12 @@ believed(Bytes payload)
 }
 
 void
-events_restart(void)
+events_restart(const Database *database)
 {
-	greatest = 0;
-	memset(seen, 0, sizeof(seen));
+	Numbers *numbers = &all[database->number];
+
+	numbers->greatest = 0;
+	memset(numbers->seen, 0, sizeof(numbers->seen));
 }
 
 /*
@@ -194,18 +202,20 @@ is_member_event(const json_t *json)
 }
 
 static void
-take_member_event(Bytes payload, Bytes book_id)
+take_member_event(const Database *database, Bytes payload, Bytes book_id)
 {
 	Room *room = room_find(book_id);
 	json_t *json;
 	Bytes name;
 
+	if (room && room->database != database) /* it has moved, and ends there */
+		room = NULL;
 	if (!room && !is_watched(payload, book_id))
 	{
 		metrics.events_elsewhere++;
 		return;
 	}
-	json = believed(payload);
+	json = believed(database, payload);
 	if (json && is_member_event(json) && json_get_bytes(json, "book_id", &name) &&
 		(!room || bytes_equal(name, bytes_of(room->book_id))))
 	{
@@ -219,18 +229,18 @@ take_member_event(Bytes payload, Bytes book_id)
 }
 
 static void
-take_other_event(Bytes payload)
+take_other_event(const Database *database, Bytes payload)
 {
-	json_t *json = believed(payload);
+	json_t *json = believed(database, payload);
 	const char *event = json_string_value(json_object_get(json, "event"));
 
 	if (!event)
 		;
 	else if (strcmp(event, "resync") == 0)
-		resync_wanted = true;
+		all[database->number].resync_wanted = true;
 	else if (strcmp(event, "apps") == 0)
 	{
-		database_refresh();
+		databases_refresh();
 		if (event_on_apps)
 			event_on_apps();
 	}
@@ -240,36 +250,43 @@ take_other_event(Bytes payload)
 }
 
 void
-event_notified(const char *text)
+event_notified(Database *database, const char *text)
 {
 	Bytes payload = bytes_of(text);
 	Bytes book_id = event_book_id(payload);
 
 	if (book_id.data)
-		take_member_event(payload, book_id);
+		take_member_event(database, payload, book_id);
 	else if (bytes_start_with(payload, BYTES("{\"event\":")))
-		take_other_event(payload);
+		take_other_event(database, payload);
 	else
 		refuse("it is no event");
+}
+
+static void
+resync(const Database *database)
+{
+	Numbers *numbers = &all[database->number];
+	int64_t now = now_ms();
+
+	if (numbers->resynced_at + RESYNC_MS > now)
+	{
+		database_wake_in((int) (numbers->resynced_at + RESYNC_MS - now));
+		return;
+	}
+	numbers->resync_wanted = false;
+	numbers->resynced_at = now;
+	metrics.resyncs++;
+	log_line(LOG_INFO, "events were lost, all rooms are read again");
+	watchlist_unsure();
+	rooms_unread(database);
+	rooms_want_all(database);
 }
 
 void
 events_flush(void)
 {
-	int64_t now = now_ms();
-
-	if (!resync_wanted)
-		return;
-	if (resynced_at + RESYNC_MS > now)
-	{
-		database_wake_in((int) (resynced_at + RESYNC_MS - now));
-		return;
-	}
-	resync_wanted = false;
-	resynced_at = now;
-	metrics.resyncs++;
-	log_line(LOG_INFO, "events were lost, all rooms are read again");
-	watchlist_unsure();
-	rooms_unread();
-	rooms_want_all();
+	for (const Database *database = HOME; database; database = database_next(database))
+		if (all[database->number].resync_wanted)
+			resync(database);
 }

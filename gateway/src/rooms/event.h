@@ -9,16 +9,16 @@
 #ifndef GATEWAY_EVENT_H
 #define GATEWAY_EVENT_H
 
-#include "base/util.h"
+#include "database/database.h"
 
-/* What came on presence.channel. */
-extern void event_notified(const char *payload);
+/* What came on presence.channel of that database. */
+extern void event_notified(Database *database, const char *payload);
 
 /* Called when apps or webhooks have changed; that they are read again comes after it. */
 extern void (*event_on_apps)(void);
 
-/* LISTEN has begun anew: numbers begin anew. */
-extern void events_restart(void);
+/* LISTEN has begun anew there: numbers begin anew. */
+extern void events_restart(const Database *database);
 
 /* Reads all rooms again, if events were lost; not more than once a second. */
 extern void events_flush(void);

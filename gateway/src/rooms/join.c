@@ -18,7 +18,6 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "database/database.h"
 
 #define MAX_BATCH      500  /* their answers are taken in in one turn of the loop */
 #define BUSY_BATCH     4    /* more than that in a call: there is load */
@@ -43,6 +42,7 @@ enum
 /* Of a seat, until it is answered; the seat may go before. */
 typedef struct Join
 {
+	struct Joins *joins;
 	Seat *seat; /* NULL: gone */
 	Room *room; /* of a join that is sent */
 	int max_batch;
@@ -56,28 +56,41 @@ typedef struct Join
 
 const JoinEvents *join_events;
 
-static Join *waiting;
-static Join *blocked;
-static Join *sent; /* in the call under way, in its order */
-static bool sending;
-static int64_t gather_until; /* us */
-static unsigned again_left;
+/* Of one database. */
+typedef struct Joins
+{
+	Join *waiting;
+	Join *blocked;
+	Join *sent; /* in the call under way, in its order */
+	bool sending;
+	int64_t gather_until; /* us */
+	unsigned again_left;
+} Joins;
+
+static Joins all[MAX_DATABASES];
+
+static Database *
+database_of(const Joins *joins)
+{
+	return &databases[joins - all];
+}
 
 void
 join_want(Seat *seat)
 {
 	Join *join = xcalloc(1, sizeof(Join));
 
+	join->joins = &all[seat->room->database->number];
 	join->seat = seat;
 	join->max_batch = MAX_BATCH;
 	seat->join = join;
-	DL_APPEND(waiting, join);
+	DL_APPEND(join->joins->waiting, join);
 }
 
 static void
 set_again(Join *join, bool again)
 {
-	again_left += (unsigned) again - (unsigned) join->again;
+	join->joins->again_left += (unsigned) again - (unsigned) join->again;
 	join->again = again;
 }
 
@@ -96,7 +109,7 @@ join_again_after_loss(Seat *seat)
 	if (!seat->join)
 		join_want(seat);
 	set_again(seat->join, !seat->join->is_blocked);
-	gather_until = 0;
+	seat->join->joins->gather_until = 0;
 }
 
 void
@@ -111,16 +124,16 @@ join_cancel(Seat *seat)
 	if (join->room)
 		return; /* sent: its answer will find nobody */
 	if (join->is_blocked)
-		DL_DELETE(blocked, join);
+		DL_DELETE(join->joins->blocked, join);
 	else
-		DL_DELETE(waiting, join);
+		DL_DELETE(join->joins->waiting, join);
 	free_join(join);
 }
 
 bool
-joins_all_again(void)
+joins_all_again(const Database *database)
 {
-	return again_left == 0;
+	return all[database->number].again_left == 0;
 }
 
 /* What was sent is that no more. */
@@ -129,7 +142,7 @@ unsend(Join *join)
 {
 	Room *room = join->room;
 
-	DL_DELETE(sent, join);
+	DL_DELETE(join->joins->sent, join);
 	join->room = NULL;
 	room_join_ends(room);
 }
@@ -145,7 +158,7 @@ block(Join *join)
 	join->not_before = now_ms() + (delay < MAX_BLOCKED_MS ? delay : MAX_BLOCKED_MS);
 	set_again(join, false);
 	metrics.joins_blocked++;
-	DL_APPEND(blocked, join);
+	DL_APPEND(join->joins->blocked, join);
 	database_wake_in((int) delay);
 }
 
@@ -155,8 +168,9 @@ block(Join *join)
 
 /* False: the presence was ended by somebody else meanwhile; this connection does not hold one. */
 static bool
-take_answer(Seat *seat, const PGresult *result, int row)
+take_answer(const Join *join, const PGresult *result, int row)
 {
+	Seat *seat = join->seat;
 	int64_t handle = strtoll(PQgetvalue(result, row, 1), NULL, 10);
 	MemberRow member = {.presence_id = strtoll(PQgetvalue(result, row, 0), NULL, 10),
 						.is_author = *PQgetvalue(result, row, 2) == 't',
@@ -166,7 +180,7 @@ take_answer(Seat *seat, const PGresult *result, int row)
 	metrics.joins++;
 	if (!seat)
 	{
-		join_events->orphaned(handle);
+		join_events->orphaned(database_of(join->joins), handle);
 		return true;
 	}
 	member.user_id = seat->user_id;
@@ -193,30 +207,32 @@ failed_alone(Join *join, const char *sqlstate, const char *why)
 		return;
 	}
 	free_join(join);
-	if (seat)
-		join_events->refused(seat, why, strcmp(sqlstate, ROOM_ON_ANOTHER_NODE) == 0);
+	if (seat && strcmp(sqlstate, ROOM_ON_ANOTHER_NODE) == 0)
+		join_events->elsewhere(seat, why);
+	else if (seat)
+		join_events->refused(seat, why);
 }
 
 /* The database takes nothing, whatever it is: all wait. */
 static void
-failed_all(void)
+failed_all(Joins *joins)
 {
-	while (sent)
+	while (joins->sent)
 	{
-		Join *join = sent->prev; /* the last one first, so that the order stays */
+		Join *join = joins->sent->prev; /* the last one first, so that the order stays */
 
 		unsend(join);
 		if (join->seat)
-			DL_PREPEND(waiting, join);
+			DL_PREPEND(joins->waiting, join);
 		else
 			free_join(join);
 	}
-	gather_until = now_us() + TROUBLE_US;
+	joins->gather_until = now_us() + TROUBLE_US;
 }
 
 /* Takes the call apart: halves first, then one by one, behind all others. */
 static void
-failed(const PGresult *result)
+failed(Joins *joins, const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *why = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -226,43 +242,44 @@ failed(const PGresult *result)
 	metrics.join_failures++;
 	if (database_is_trouble(sqlstate))
 	{
-		failed_all();
+		failed_all(joins);
 		return;
 	}
-	DL_COUNT(sent, join, n);
-	while (sent)
+	DL_COUNT(joins->sent, join, n);
+	while (joins->sent)
 	{
-		join = sent;
+		join = joins->sent;
 		unsend(join);
 		join->max_batch = n > 1 ? (n + 1) / 2 : 1;
 		if (n == 1)
 			failed_alone(join, sqlstate, why ? why : "unknown error");
 		else if (join->seat)
-			DL_APPEND(waiting, join);
+			DL_APPEND(joins->waiting, join);
 		else
 			free_join(join);
 	}
-	gather_until = is_passing(sqlstate) ? 0 : now_us() + RETRY_US;
+	joins->gather_until = is_passing(sqlstate) ? 0 : now_us() + RETRY_US;
 }
 
 static void
 answer_one(Join *join)
 {
+	Joins *joins = join->joins;
 	Seat *seat = join->seat;
 	Room *room = join->room;
 
 	room_join_begins(room); /* it stays until we are done with it */
-	DL_DELETE(sent, join);
+	DL_DELETE(joins->sent, join);
 	join->room = NULL;
 	room_join_ends(room);
 	if (seat && join->is_blocked)
 		block(join);
 	else if (seat && !join->held)
-		DL_APPEND(waiting, join);
+		DL_APPEND(joins->waiting, join);
 	else
 	{
 		free_join(join);
-		if (room->state == ROOM_UNREAD && again_left == 0)
+		if (room->state == ROOM_UNREAD && joins->again_left == 0)
 			room_want(room);
 		else if (room_can_answer(room) && seat)
 			join_events->all_joined(seat);
@@ -287,37 +304,38 @@ static void
 joins_answered(const PGresult *result, bool ok, void *arg)
 {
 	static int rows[MAX_BATCH];
+	Joins *joins = arg;
 	Join *join;
 	int n = 0;
 
-	(void) arg;
-	sending = false;
+	joins->sending = false;
 	if (!ok)
 	{
-		failed(result);
+		failed(joins, result);
 		return;
 	}
 	/* First all members, then the lists: who came together is in each other's. */
 	sort_rows(result, rows);
-	DL_FOREACH(sent, join)
+	DL_FOREACH(joins->sent, join)
 	{
 		int row = rows[n++];
 
 		join->is_blocked = PQgetisnull(result, row, 0);
-		join->held = !join->is_blocked && take_answer(join->seat, result, row);
+		join->held = !join->is_blocked && take_answer(join, result, row);
 	}
-	while (sent)
-		answer_one(sent);
+	while (joins->sent)
+		answer_one(joins->sent);
 }
 
 /* The connection is lost: all are tried again, on the next one. */
 static void
 joins_forgotten(void *arg)
 {
-	(void) arg;
-	failed_all();
-	sending = false;
-	gather_until = 0;
+	Joins *joins = arg;
+
+	failed_all(joins);
+	joins->sending = false;
+	joins->gather_until = 0;
 }
 
 /*
@@ -334,7 +352,7 @@ info_of(const Join *join)
 	const Seat *seat = join->seat;
 	const char *known = NULL;
 
-	if (!settings.skip_locked || seat->subscription->active)
+	if (!seat->room->database->skip_locked || seat->subscription->active)
 		known = room_user_info(seat->room, seat->user_id);
 	return known ? known : seat->user_info;
 }
@@ -365,19 +383,19 @@ add_join(Join *join, Buf columns[COLUMNS])
 
 /* How many; one with a smaller limit than what is gathered waits for the next call. */
 static int
-gather(Buf columns[COLUMNS])
+gather(Joins *joins, Buf columns[COLUMNS])
 {
 	int max = MAX_BATCH;
 	int n = 0;
 
-	while (waiting && n < max && n < waiting->max_batch)
+	while (joins->waiting && n < max && n < joins->waiting->max_batch)
 	{
-		Join *join = waiting;
+		Join *join = joins->waiting;
 
 		if (join->max_batch < max)
 			max = join->max_batch;
-		DL_DELETE(waiting, join);
-		DL_APPEND(sent, join);
+		DL_DELETE(joins->waiting, join);
+		DL_APPEND(joins->sent, join);
 		add_join(join, columns);
 		n++;
 	}
@@ -385,8 +403,9 @@ gather(Buf columns[COLUMNS])
 }
 
 static void
-joins_send(void)
+joins_send(Joins *joins)
 {
+	Database *database = database_of(joins);
 	Buf columns[COLUMNS] = {{0}};
 	char ttl[32];
 	const char *values[COLUMNS + 1];
@@ -394,55 +413,63 @@ joins_send(void)
 
 	for (int i = 0; i < COLUMNS; i++)
 		buf_addc(&columns[i], '{');
-	n = gather(columns);
+	n = gather(joins, columns);
 	for (int i = 0; i < COLUMNS; i++)
 		buf_addc(&columns[i], '}');
-	snprintf(ttl, sizeof(ttl), "%d milliseconds", settings.timeout_ms);
+	snprintf(ttl, sizeof(ttl), "%d milliseconds", database->timeout_ms);
 	for (int i = 0; i < 4; i++)
 		values[i] = columns[i].data;
 	values[4] = ttl;
 	values[5] = columns[IS_AUTHOR].data;
-	sending = true;
-	gather_until = n > BUSY_BATCH ? now_us() + GATHER_US : 0;
+	joins->sending = true;
+	joins->gather_until = n > BUSY_BATCH ? now_us() + GATHER_US : 0;
 	metrics.join_batches++;
-	database_ask(STATEMENT_JOIN, values, joins_answered, joins_forgotten, NULL);
+	database_ask(database, STATEMENT_JOIN, values, joins_answered, joins_forgotten, joins);
 	for (int i = 0; i < COLUMNS; i++)
 		buf_free(&columns[i]);
 }
 
 /* Those that were blocked, to be tried again; a server that waits for them gets each alone. */
 static void
-unblock(void)
+unblock(Joins *joins)
 {
 	int64_t now = now_ms();
 	Join *join;
 	Join *next;
 
-	DL_FOREACH_SAFE(blocked, join, next)
+	DL_FOREACH_SAFE(joins->blocked, join, next)
 	{
 		if (join->not_before > now)
 			continue;
-		DL_DELETE(blocked, join);
+		DL_DELETE(joins->blocked, join);
 		join->is_blocked = false;
-		join->max_batch = settings.skip_locked ? MAX_BATCH : 1;
-		DL_APPEND(waiting, join);
+		join->max_batch = database_of(joins)->skip_locked ? MAX_BATCH : 1;
+		DL_APPEND(joins->waiting, join);
 	}
+}
+
+static void
+flush(Joins *joins)
+{
+	int64_t wait;
+
+	if (joins->sending)
+		return;
+	if (joins->blocked)
+		unblock(joins);
+	if (!joins->waiting)
+		return;
+	wait = joins->gather_until - now_us();
+	if (wait > 0)
+		database_wake_in(1 + (int) (wait / 1000));
+	else
+		joins_send(joins);
 }
 
 void
 joins_flush(void)
 {
-	int64_t wait;
-
-	if (sending || !database_connected())
-		return;
-	if (blocked)
-		unblock();
-	if (!waiting)
-		return;
-	wait = gather_until - now_us();
-	if (wait > 0)
-		database_wake_in(1 + (int) (wait / 1000));
-	else
-		joins_send();
+	for (const Database *database = HOME; database; database = database_next(database))
+		if (database_connected(database))
+			flush(&all[database->number]);
 }

@@ -27,9 +27,15 @@ typedef struct Read
 	struct Read *prev, *next; /* of those that have come */
 } Read;
 
+/* To be sent to one database. */
+typedef struct Gathered
+{
+	Read *read;
+	Buf book_ids;
+} Gathered;
+
 static Read *arrived;
-static Read *gathered; /* to be sent */
-static Buf book_ids;   /* of that */
+static Gathered all_gathered[MAX_DATABASES];
 
 static void
 free_read(void *arg)
@@ -157,38 +163,45 @@ read_forgotten(void *arg)
 }
 
 static void
-send_read(void)
+send_read(Database *database)
 {
+	Gathered *gathered = &all_gathered[database->number];
 	const char *values[1];
-	Read *read = gathered;
+	Read *read = gathered->read;
 
-	gathered = NULL;
-	buf_addc(&book_ids, '}');
-	values[0] = book_ids.data;
-	database_ask(STATEMENT_READ, values, rooms_read, read_forgotten, read);
-	buf_free(&book_ids);
+	gathered->read = NULL;
+	buf_addc(&gathered->book_ids, '}');
+	values[0] = gathered->book_ids.data;
+	database_ask(database, STATEMENT_READ, values, rooms_read, read_forgotten, read);
+	buf_free(&gathered->book_ids);
 }
 
 static void
 add_room(Room *room)
 {
-	if (!gathered)
+	Gathered *gathered = &all_gathered[room->database->number];
+	Read *read = gathered->read;
+
+	if (!read)
 	{
-		gathered = xcalloc(1, sizeof(Read));
-		gathered->number = rooms_next_read();
-		buf_addc(&book_ids, '{');
+		read = gathered->read = xcalloc(1, sizeof(Read));
+		read->number = rooms_next_read();
+		buf_addc(&gathered->book_ids, '{');
 	}
-	room_begin_read(room, gathered, gathered->number);
-	gathered->book_ids[gathered->nrooms++] = xstrdup(room->book_id);
-	buf_add_element(&book_ids, bytes_of(room->book_id));
-	if (gathered->nrooms == ROOMS_A_READ)
-		send_read();
+	room_begin_read(room, read, read->number);
+	read->book_ids[read->nrooms++] = xstrdup(room->book_id);
+	buf_add_element(&gathered->book_ids, bytes_of(room->book_id));
+	if (read->nrooms == ROOMS_A_READ)
+		send_read(room->database);
 }
 
 void
 reads_flush(void)
 {
 	take_in();
-	if (rooms_begin_reads(add_room) && gathered)
-		send_read();
+	if (!rooms_begin_reads(add_room))
+		return;
+	for (Database *database = HOME; database; database = database_next(database))
+		if (all_gathered[database->number].read)
+			send_read(database);
 }

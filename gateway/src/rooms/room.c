@@ -21,7 +21,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "database/database.h"
 #include "rooms/changes.h"
 #include "rooms/list.h"
 #include "rooms/tell.h"
@@ -44,8 +43,10 @@ void (*room_on_ready)(Room *room);
 void (*room_on_ended)(Room *room, const char *user_id, int64_t presence_id, const char *reason);
 
 static Room *rooms;
-static unsigned nstale; /* rooms that were read once and have to be again */
+static unsigned nstale[MAX_DATABASES]; /* rooms that were read once and have to be again */
+static bool degraded[MAX_DATABASES];
 static bool any_wanted;
+static Room *unsure;
 static unsigned reads;
 
 Room *
@@ -55,6 +56,13 @@ room_find(Bytes book_id)
 
 	HASH_FIND(hh, rooms, book_id.data, book_id.len, room);
 	return room;
+}
+
+/* What its clients are told. Without home there is nobody to say that it moves, and no bus. */
+static bool
+is_degraded(const Room *room)
+{
+	return degraded[0] || (room->database && degraded[room->database->number]);
 }
 
 Room *
@@ -68,6 +76,11 @@ room_of(Channel *channel, Bytes book_id)
 		memcpy(room->book_id, book_id.data, book_id.len);
 		HASH_ADD(hh, rooms, book_id, book_id.len, room);
 		metrics.rooms++;
+		if (databases_several())
+			room_doubt(room, 0);
+		else
+			room->database = HOME;
+		room->degraded = is_degraded(room);
 	}
 	channel->room = room;
 	DL_APPEND2(room->channels, channel, room_prev, room_next);
@@ -77,14 +90,15 @@ room_of(Channel *channel, Bytes book_id)
 static void
 set_stale(Room *room, bool stale)
 {
-	nstale += (unsigned) stale - (unsigned) room->stale;
-	room->stale = stale;
+	if (room->database)
+		nstale[room->database->number] += (unsigned) stale - (unsigned) room->stale;
+	room->stale = stale && room->database;
 }
 
 bool
-rooms_restored(void)
+rooms_restored(const Database *database)
 {
-	return nstale == 0;
+	return nstale[database->number] == 0;
 }
 
 static void
@@ -102,11 +116,20 @@ forget_kept(Room *room)
 }
 
 static void
+be_sure(Room *room)
+{
+	if (room->unsure)
+		DL_DELETE2(unsure, room, unsure_prev, unsure_next);
+	room->unsure = false;
+}
+
+static void
 free_if_unused(Room *room)
 {
 	if (room->channels || room->joining > 0)
 		return;
 	set_stale(room, false);
+	be_sure(room);
 	members_free(&room->members);
 	forget_kept(room);
 	free(room->changed);
@@ -150,11 +173,84 @@ rooms_relist(void)
 	}
 }
 
+static void
+tell_if_degraded(Room *room)
+{
+	if (room->degraded == is_degraded(room))
+		return;
+	room->degraded = !room->degraded;
+	tell_all(room->channels,
+			 room->degraded ? BYTES("presence:degraded") : BYTES("presence:restored"));
+}
+
 void
-rooms_tell(Bytes event)
+rooms_degrade(const Database *database, bool is)
+{
+	degraded[database->number] = is;
+	for (Room *room = rooms; room; room = room->hh.next)
+		tell_if_degraded(room);
+}
+
+/*
+ * Where they are
+ */
+
+void
+room_doubt(Room *room, int ms)
+{
+	room->ask_at = ms ? now_ms() + ms : 0;
+	if (ms)
+		database_wake_in(ms);
+	if (room->unsure)
+		return;
+	room->unsure = true;
+	DL_APPEND2(unsure, room, unsure_prev, unsure_next);
+}
+
+void
+rooms_doubt_all(void)
 {
 	for (Room *room = rooms; room; room = room->hh.next)
-		tell_all(room->channels, event);
+		room_doubt(room, 0);
+}
+
+Room *
+rooms_take_unsure(void)
+{
+	int64_t now = unsure ? now_ms() : 0;
+	Room *room;
+
+	DL_FOREACH2(unsure, room, unsure_next)
+	{
+		if (room->ask_at > now)
+			continue;
+		be_sure(room);
+		return room;
+	}
+	return NULL;
+}
+
+static void
+unread(Room *room)
+{
+	set_stale(room, room->stale || room->state == ROOM_READY);
+	room->state = ROOM_UNREAD;
+	room->reading = NULL;
+	room->wanted = false;
+	forget_kept(room);
+}
+
+void
+room_place(Room *room, Database *database)
+{
+	bool was_known;
+
+	unread(room);
+	was_known = room->stale;
+	set_stale(room, false);
+	room->database = database;
+	set_stale(room, was_known);
+	tell_if_degraded(room);
 }
 
 /*
@@ -327,23 +423,19 @@ room_want(Room *room)
 }
 
 void
-rooms_want_all(void)
+rooms_want_all(const Database *database)
 {
 	for (Room *room = rooms; room; room = room->hh.next)
-		room_want(room);
+		if (room->database == database)
+			room_want(room);
 }
 
 void
-rooms_unread(void)
+rooms_unread(const Database *database)
 {
 	for (Room *room = rooms; room; room = room->hh.next)
-	{
-		set_stale(room, room->stale || room->state == ROOM_READY);
-		room->state = ROOM_UNREAD;
-		room->reading = NULL;
-		room->wanted = false;
-		forget_kept(room);
-	}
+		if (room->database == database)
+			unread(room);
 }
 
 void
@@ -374,7 +466,7 @@ rooms_begin_reads(void (*each)(Room *room))
 
 	any_wanted = false;
 	for (Room *room = any ? rooms : NULL; room; room = room->hh.next)
-		if (room->wanted)
+		if (room->wanted && room->database && database_connected(room->database))
 			each(room);
 	return any;
 }

@@ -9,6 +9,7 @@
 #ifndef GATEWAY_ROOM_H
 #define GATEWAY_ROOM_H
 
+#include "database/database.h"
 #include "rooms/channel.h"
 #include "rooms/members.h"
 
@@ -21,7 +22,12 @@ typedef enum RoomState
 
 typedef struct Room
 {
-	Channel *channels; /* that show it: one for each app, and one of those who watch */
+	Database *database;  /* where it is; NULL: that is not known yet */
+	bool unsure;         /* it may be on another one: that is to be asked (place.c), */
+	int64_t ask_at;      /* not before (ms) */
+	bool degraded;       /* as its clients were told */
+	int64_t unplaced_at; /* ms; since when no database has its node; 0: one has */
+	Channel *channels;   /* that show it: one for each app, and one of those who watch */
 	Members members;
 	RoomState state;
 	unsigned read_number;   /* of the read that members were last seen by */
@@ -32,6 +38,7 @@ typedef struct Room
 	struct Change *changed; /* presences of which events came meanwhile */
 	size_t nchanged;
 	struct KeptEvent *kept; /* what came while reading */
+	struct Room *unsure_prev, *unsure_next;
 	UT_hash_handle hh;
 	char book_id[];
 } Room;
@@ -75,15 +82,25 @@ extern void room_begin_read(Room *room, struct Read *read, unsigned number);
 extern void room_read_failed(Room *room);
 extern void room_become_ready(Room *room, unsigned number);
 
-/* All rooms have to be read again: after a reconnect, after a resync. */
-extern void rooms_unread(void);
-extern void rooms_want_all(void);
+/* All rooms of a database have to be read again: after a reconnect, after a resync. */
+extern void rooms_unread(const Database *database);
+extern void rooms_want_all(const Database *database);
 
-/* Whether the rooms that had been read once are read again. */
-extern bool rooms_restored(void);
+/* Whether the rooms of a database that had been read once are read again. */
+extern bool rooms_restored(const Database *database);
 
-/* An event without data, to all subscribers of all rooms. */
-extern void rooms_tell(Bytes event);
+/* Says on which databases nothing gets through; rooms there, and all if it is home, are told. */
+extern void rooms_degrade(const Database *database, bool degraded);
+
+/* It is not known any more where a room is; where all are. It is asked in so many ms. */
+extern void room_doubt(Room *room, int ms);
+extern void rooms_doubt_all(void);
+
+/* One whose place is to be asked now, which is in doubt no more; NULL: there is none. */
+extern Room *rooms_take_unsure(void);
+
+/* It is there from now on, unread; NULL: nowhere. No seat of it may have a join or a handle. */
+extern void room_place(Room *room, Database *database);
 
 /* Apps may list more members or fewer than before. */
 extern void rooms_relist(void);

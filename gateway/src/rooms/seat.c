@@ -15,7 +15,6 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "database/database.h"
 #include "rooms/again.h"
 #include "rooms/beat.h"
 #include "rooms/cache_read.h"
@@ -30,6 +29,7 @@ typedef struct Left
 {
 	int64_t handle;
 	const Socket *socket;
+	Database *database;
 	const Room *room; /* to be compared only: it may be gone */
 	struct Left *prev, *next;
 } Left;
@@ -87,7 +87,8 @@ seat_take(Subscription *subscription, Bytes book_id, char *user_id, char *user_i
 		snprintf(seat->connection, sizeof(seat->connection), "%s", subscription->socket->id);
 	seat->old_handle = take_over(subscription->socket, seat->room);
 	subscription->seat = seat;
-	join_want(seat);
+	if (seat->room->database) /* else it waits for seats_place() */
+		join_want(seat);
 	return true;
 }
 
@@ -100,12 +101,13 @@ leave_handle(Seat *seat, bool at_once)
 		return;
 	if (!at_once)
 	{
-		drop_want(seat->handle, false);
+		drop_want(seat->room->database, seat->handle, false);
 		return;
 	}
 	left = xcalloc(1, sizeof(Left));
 	left->handle = seat->handle;
 	left->socket = seat->subscription->socket;
+	left->database = seat->room->database;
 	left->room = seat->room;
 	DL_APPEND(lefts, left);
 }
@@ -117,7 +119,7 @@ seat_leave(Seat *seat, bool at_once)
 
 	leave_handle(seat, at_once);
 	if (seat->old_handle)
-		drop_want(seat->old_handle, at_once);
+		drop_want(seat->room->database, seat->old_handle, at_once);
 	beat_hold(seat, 0, 0);
 	join_cancel(seat);
 	again_cancel(seat);
@@ -137,7 +139,7 @@ drop_lefts(void)
 	{
 		Left *left = lefts;
 
-		drop_want(left->handle, true);
+		drop_want(left->database, left->handle, true);
 		DL_DELETE(lefts, left);
 		free(left);
 	}
@@ -173,14 +175,14 @@ joined(Seat *seat, int64_t handle, const MemberRow *row)
 
 	beat_hold(seat, 0, 0);
 	if (seat->old_handle && seat->old_handle != handle)
-		drop_want(seat->old_handle, true);
+		drop_want(seat->room->database, seat->old_handle, true);
 	seat->old_handle = 0;
 	if (how == ROOM_ENDED)
 		return false;
 	if (how == ROOM_REMOVED)
 		mark_removed(seat);
 	note_presence(seat, row);
-	beat_hold(seat, handle, settings.timeout_ms);
+	beat_hold(seat, handle, seat->room->database->timeout_ms);
 	return true;
 }
 
@@ -216,9 +218,9 @@ answer_room(Room *room)
 }
 
 static void
-orphaned(int64_t handle)
+orphaned(Database *database, int64_t handle)
 {
-	drop_want(handle, true);
+	drop_want(database, handle, true);
 }
 
 /* Ends a subscription with an error on its channel. */
@@ -240,7 +242,7 @@ end_seat(Seat *seat, const char *type, const char *why, int status)
 }
 
 static void
-refused(Seat *seat, const char *why, bool elsewhere)
+log_refusal(const Seat *seat, const char *why)
 {
 	const LogField fields[] = {{"reason", why},
 							   {"app", seat->subscription->channel->app->id},
@@ -250,9 +252,126 @@ refused(Seat *seat, const char *why, bool elsewhere)
 							   {NULL, NULL}};
 
 	log_fields(LOG_WARNING, "a join was refused", fields);
-	/* one that is in already is tried again, later, if its room has not moved away */
-	if (!seat->subscription->active || elsewhere)
-		end_seat(seat, "PresenceError", "the database refused the join", 500);
+}
+
+static void
+end_refused(Seat *seat)
+{
+	end_seat(seat, "PresenceError", "the database refused the join", 500);
+}
+
+static void
+refused(Seat *seat, const char *why)
+{
+	log_refusal(seat, why);
+	if (!seat->subscription->active) /* one that is in already is tried again, later */
+		end_refused(seat);
+}
+
+/* Its room has moved, and it is asked where to; or there is no other database. */
+static void
+elsewhere(Seat *seat, const char *why)
+{
+	if (databases_several())
+	{
+		room_doubt(seat->room, 0);
+		again_later(seat);
+		return;
+	}
+	log_refusal(seat, why);
+	end_refused(seat);
+}
+
+/*
+ * Rooms that move
+ */
+
+static void
+each_seat(Room *room, void (*call)(Seat *seat))
+{
+	Channel *channel;
+	Subscription *subscription;
+
+	DL_FOREACH2(room->channels, channel, room_next)
+	{
+		DL_FOREACH(channel->subscriptions, subscription)
+		{
+			if (subscription->seat)
+				call(subscription->seat);
+		}
+	}
+}
+
+static void
+move_out(Seat *seat)
+{
+	Database *from = seat->room->database;
+
+	join_cancel(seat);
+	again_cancel(seat);
+	if (seat->handle)
+		drop_want(from, seat->handle, true);
+	if (seat->old_handle)
+		drop_want(from, seat->old_handle, true);
+	beat_hold(seat, 0, 0);
+	seat->old_handle = seat->presence_id = seat->presence_before = 0;
+	seat->timed_out = false;
+}
+
+static void
+move_in(Seat *seat)
+{
+	if (!seat->removed)
+		join_want(seat);
+}
+
+static Seat *
+first_seat(const Room *room)
+{
+	Channel *channel;
+	Subscription *subscription;
+
+	DL_FOREACH2(room->channels, channel, room_next)
+	{
+		DL_FOREACH(channel->subscriptions, subscription)
+		{
+			if (subscription->seat)
+				return subscription->seat;
+		}
+	}
+	return NULL;
+}
+
+/* With the last one the room may go. */
+static void
+end_seats(const char *book_id)
+{
+	char *name = xstrdup(book_id);
+	Room *room;
+	Seat *seat;
+
+	while ((room = room_find(bytes_of(name))) && (seat = first_seat(room)))
+	{
+		log_refusal(seat, "no --database is of the node of its room");
+		end_refused(seat);
+	}
+	free(name);
+}
+
+void
+seats_place(Room *room, Database *database)
+{
+	if (room->database)
+		each_seat(room, move_out);
+	room_place(room, database);
+	if (!database)
+	{
+		end_seats(room->book_id);
+		return;
+	}
+	each_seat(room, move_in);
+	if (!first_seat(room) && database_connected(database) && !seats_rejoining(database))
+		room_want(room); /* somebody watches; with a seat it is read when that has joined */
 }
 
 /*
@@ -328,8 +447,6 @@ seats_flush(void)
 void
 seats_tick(void)
 {
-	if (!database_connected())
-		return;
 	beats_tick();
 	again_tick();
 }
@@ -337,7 +454,7 @@ seats_tick(void)
 void
 seats_init(void)
 {
-	static const JoinEvents events = {joined, answer, refused, orphaned};
+	static const JoinEvents events = {joined, answer, refused, elsewhere, orphaned};
 
 	join_events = &events;
 	beat_on_lost = again_want;

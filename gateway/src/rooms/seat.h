@@ -16,6 +16,12 @@ extern bool seat_take(Subscription *subscription, Bytes book_id, char *user_id, 
 /* The subscription ends; at_once: by the client's own wish. */
 extern void seat_leave(Seat *seat, bool at_once);
 
+/*
+ * The room is on that database from now on: its seats join there, and are dropped where they were.
+ * NULL: on none; its seats end with an error.
+ */
+extern void seats_place(Room *room, Database *database);
+
 /* Sends what was gathered, if it is time; at the end of each turn of the loop. */
 extern void seats_flush(void);
 

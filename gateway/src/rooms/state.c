@@ -294,7 +294,7 @@ send_report(int64_t now)
 	sending = true;
 	reported_at = now;
 	metrics.reports++;
-	database_ask(STATEMENT_REPORT, values, reported, report_forgotten, NULL);
+	database_ask(HOME, STATEMENT_REPORT, values, reported, report_forgotten, NULL);
 	buf_free(&batch.app_ids);
 	buf_free(&batch.channels);
 	buf_free(&batch.counts);
@@ -318,7 +318,7 @@ states_flush(void)
 	int64_t now = now_ms();
 	int64_t due;
 
-	if (sending || !database_connected() || !database_knows(STATEMENT_REPORT))
+	if (sending || !database_connected(HOME) || !database_knows(HOME, STATEMENT_REPORT))
 		return;
 	due = reported_at ? next_report() : 0;
 	if (due <= now)
@@ -349,5 +349,5 @@ states_drain(void)
 bool
 states_pending(void)
 {
-	return (waiting || sending) && database_knows(STATEMENT_REPORT);
+	return (waiting || sending) && database_knows(HOME, STATEMENT_REPORT);
 }

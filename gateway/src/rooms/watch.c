@@ -7,7 +7,6 @@
  */
 #include "rooms/watch.h"
 
-#include "database/database.h"
 #include "rooms/again.h"
 #include "rooms/list.h"
 
@@ -26,6 +25,7 @@ void
 watch_begin(Subscription *subscription)
 {
 	Channel *channel = subscription->channel;
+	Room *room;
 	Bytes book_id;
 
 	if (!channel->room && room_of_watch(channel->app, channel_name(channel), &book_id))
@@ -33,10 +33,12 @@ watch_begin(Subscription *subscription)
 		(void) room_of(channel, book_id);
 		channels++;
 	}
-	if (room_can_answer(channel->room))
+	room = channel->room;
+	if (room_can_answer(room))
 		watch_answer(subscription);
-	else if (database_connected() && !seats_rejoining()) /* then all rooms are read at its end */
-		room_want(channel->room);
+	else if (room->database && database_connected(room->database) &&
+			 !seats_rejoining(room->database)) /* then all rooms are read at its end */
+		room_want(room);
 }
 
 void

@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/names.h"
-#include "database/database.h"
+#include "database/everywhere.h"
 #include "rooms/watched.h"
 
 #define MAX_A_CALL 500
@@ -143,7 +143,7 @@ watchlist_begin(Socket *socket, const json_t *user_ids)
 	size_t i;
 	const json_t *id;
 
-	if (!database_knows(STATEMENT_ONLINE) || json_array_size(user_ids) == 0)
+	if (!database_knows(HOME, STATEMENT_ONLINE) || json_array_size(user_ids) == 0)
 		return;
 	watcher = xcalloc(1, sizeof(Watcher) + sizeof(Watch) * json_array_size(user_ids));
 	watcher->socket = socket;
@@ -268,11 +268,8 @@ still_asked(const Question *question, const char *user_id)
 
 /* Once more, later. */
 static void
-forgotten(void *arg)
+want_again(Question *question)
 {
-	Question *question = arg;
-
-	asking = false;
 	ask_at = now_ms() + RETRY_MS;
 	for (int i = 0; i < question->n; i++)
 	{
@@ -281,21 +278,11 @@ forgotten(void *arg)
 		if (user)
 			want(user);
 	}
-	free_question(question);
 }
 
 static void
-answered(const PGresult *result, bool ok, void *arg)
+find_in(const Question *question, const PGresult *result)
 {
-	Question *question = arg;
-
-	if (!ok)
-	{
-		log_line(LOG_ERROR, "who is online can't be asked: %s", PQresultErrorMessage(result));
-		forgotten(question);
-		return;
-	}
-	asking = false;
 	for (int i = 0; i < PQntuples(result); i++)
 	{
 		Watched *user = still_asked(question, PQgetvalue(result, i, 0));
@@ -303,6 +290,11 @@ answered(const PGresult *result, bool ok, void *arg)
 		if (user)
 			user->found = true;
 	}
+}
+
+static void
+settle(const Question *question)
+{
 	for (int i = 0; i < question->n; i++)
 	{
 		Watched *user = still_asked(question, question->user_ids[i]);
@@ -313,6 +305,25 @@ answered(const PGresult *result, bool ok, void *arg)
 		user->found = user->asked = false;
 	}
 	tell_lists();
+}
+
+static void
+answered(const Answers *answers, void *arg)
+{
+	Question *question = arg;
+
+	asking = false;
+	if (answers->problem)
+	{
+		log_line(LOG_ERROR, "who is online can't be asked: %s", answers->problem);
+		want_again(question);
+	}
+	else
+	{
+		for (int i = 0; i < answers->n; i++)
+			find_in(question, answers->results[i]);
+		settle(question);
+	}
 	free_question(question);
 }
 
@@ -339,15 +350,16 @@ ask(void)
 	}
 	buf_addc(&user_ids, '}');
 	asking = true;
-	database_ask(STATEMENT_ONLINE, (const char *const[]){user_ids.data, question->app->room_prefix},
-				 answered, forgotten, question);
+	everywhere_ask(STATEMENT_ONLINE,
+				   (const char *const[]){user_ids.data, question->app->room_prefix}, answered,
+				   question);
 	buf_free(&user_ids);
 }
 
 void
 watchlist_flush(void)
 {
-	if (!wanted || asking || !database_connected())
+	if (!wanted || asking || !everywhere_connected())
 		return;
 	if (ask_at > now_ms())
 		database_wake_in((int) (ask_at - now_ms()));

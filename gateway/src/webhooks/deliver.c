@@ -13,7 +13,6 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "database/database.h"
 #include "rooms/apps.h"
 #include "webhooks/post.h"
 
@@ -28,6 +27,7 @@
 /* A webhook that has had something to deliver. */
 typedef struct Hook
 {
+	struct Delivery *delivery; /* whose */
 	char *id;
 	char *ids; /* of the events under way, as an array of PostgreSQL */
 	int n;
@@ -37,26 +37,40 @@ typedef struct Hook
 	struct Hook *prev, *next;
 } Hook;
 
-static Hook *hooks;
-static bool asking;
-static bool tidying;
+/* Of one database. */
+typedef struct Delivery
+{
+	Hook *hooks;
+	bool asking;
+	bool tidying;
+	int64_t take_at;
+	int64_t tidy_at;
+	uint64_t waiting; /* events, as of the last look */
+} Delivery;
+
+static Delivery all[MAX_DATABASES];
 static bool draining;
-static int64_t take_at;
-static int64_t tidy_at;
+
+static Database *
+database_of(const Delivery *delivery)
+{
+	return &databases[delivery - all];
+}
 
 static Hook *
-hook_by_id(const char *id)
+hook_by_id(Delivery *delivery, const char *id)
 {
 	Hook *hook;
 
-	DL_FOREACH(hooks, hook)
+	DL_FOREACH(delivery->hooks, hook)
 	{
 		if (strcmp(hook->id, id) == 0)
 			return hook;
 	}
 	hook = xcalloc(1, sizeof(Hook));
+	hook->delivery = delivery;
 	hook->id = xstrdup(id);
-	DL_APPEND(hooks, hook);
+	DL_APPEND(delivery->hooks, hook);
 	return hook;
 }
 
@@ -66,8 +80,8 @@ be_free(Hook *hook)
 	free(hook->ids);
 	hook->ids = NULL;
 	hook->busy = false;
-	if (hook->next_at < take_at || !hook->next_at)
-		take_at = hook->next_at;
+	if (hook->next_at < hook->delivery->take_at || !hook->next_at)
+		hook->delivery->take_at = hook->next_at;
 }
 
 /*
@@ -94,8 +108,8 @@ end_events(Hook *hook)
 {
 	hook->backoff_ms = 0;
 	hook->next_at = 0;
-	database_ask(STATEMENT_WEBHOOK_DONE, (const char *const[]){hook->id, hook->ids}, deleted,
-				 delete_forgotten, hook);
+	database_ask(database_of(hook->delivery), STATEMENT_WEBHOOK_DONE,
+				 (const char *const[]){hook->id, hook->ids}, deleted, delete_forgotten, hook);
 }
 
 /* Later, and later; not all at once. */
@@ -152,9 +166,9 @@ count_ids(const char *ids)
 
 /* Columns: webhook, url, key, secret, ids, body. */
 static void
-begin(const PGresult *result, int row)
+begin(Delivery *delivery, const PGresult *result, int row)
 {
-	Hook *hook = hook_by_id(PQgetvalue(result, row, 0));
+	Hook *hook = hook_by_id(delivery, PQgetvalue(result, row, 0));
 	Bytes body = bytes_of(PQgetvalue(result, row, 5));
 	char signature[SIGNATURE_HEX_LEN + 1];
 	Buf key = {0};
@@ -177,58 +191,65 @@ begin(const PGresult *result, int row)
 static void
 taken(const PGresult *result, bool ok, void *arg)
 {
-	(void) arg;
-	asking = false;
+	Delivery *delivery = arg;
+
+	delivery->asking = false;
 	if (!ok)
 		log_line(LOG_ERROR, "webhooks can't be read: %s", PQresultErrorMessage(result));
 	for (int i = 0; ok && !draining && i < PQntuples(result); i++)
-		begin(result, i);
+		begin(delivery, result, i);
 }
 
 static void
 take_forgotten(void *arg)
 {
-	(void) arg;
-	asking = false;
+	((Delivery *) arg)->asking = false;
 }
 
 static void
-take(int64_t now)
+take(Delivery *delivery, int64_t now)
 {
 	Buf busy = {0};
 	const Hook *hook;
 
 	buf_addc(&busy, '{');
-	DL_FOREACH(hooks, hook)
+	DL_FOREACH(delivery->hooks, hook)
 	{
 		if (hook->busy || hook->next_at > now)
 			buf_addf(&busy, "%s%s", busy.len > 1 ? "," : "", hook->id);
 	}
 	buf_addc(&busy, '}');
-	asking = true;
-	take_at = now + POLL_MS;
-	database_ask(STATEMENT_WEBHOOK_TAKE, (const char *const[]){busy.data}, taken, take_forgotten,
-				 NULL);
+	delivery->asking = true;
+	delivery->take_at = now + POLL_MS;
+	database_ask(database_of(delivery), STATEMENT_WEBHOOK_TAKE, (const char *const[]){busy.data},
+				 taken, take_forgotten, delivery);
 	buf_free(&busy);
+}
+
+static void
+note_waiting(Delivery *delivery, uint64_t waiting)
+{
+	metrics.webhook_waiting += waiting - delivery->waiting;
+	delivery->waiting = waiting;
 }
 
 static void
 tidied(const PGresult *result, bool ok, void *arg)
 {
+	Delivery *delivery = arg;
 	uint64_t dropped;
 
-	(void) arg;
-	tidying = false;
+	delivery->tidying = false;
 	if (!ok || PQntuples(result) != 1)
 	{
 		log_line(LOG_ERROR, "webhooks can't be looked after: %s", PQresultErrorMessage(result));
 		return;
 	}
 	dropped = strtoull(PQgetvalue(result, 0, 1), NULL, 10);
-	metrics.webhook_waiting = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
+	note_waiting(delivery, strtoull(PQgetvalue(result, 0, 0), NULL, 10));
 	metrics.webhook_dropped += dropped;
 	if (dropped >= MANY_DROPPED)
-		tidy_at = 0;
+		delivery->tidy_at = 0;
 	if (dropped > 0)
 		log_line(LOG_WARNING, "%s events for webhooks were dropped, too old or too many",
 				 PQgetvalue(result, 0, 1));
@@ -237,51 +258,62 @@ tidied(const PGresult *result, bool ok, void *arg)
 static void
 tidy_forgotten(void *arg)
 {
-	(void) arg;
-	tidying = false;
+	((Delivery *) arg)->tidying = false;
+}
+
+static void
+flush(Delivery *delivery)
+{
+	int64_t now = now_ms();
+
+	if (!delivery->asking && delivery->take_at <= now)
+		take(delivery, now);
+	if (!delivery->tidying && delivery->tidy_at <= now)
+	{
+		delivery->tidying = true;
+		delivery->tidy_at = now + TIDY_MS;
+		database_ask(database_of(delivery), STATEMENT_WEBHOOK_TIDY, NULL, tidied, tidy_forgotten,
+					 delivery);
+	}
+	database_wake_in((int) (delivery->take_at > now ? delivery->take_at - now : POLL_MS));
 }
 
 void
 deliver_flush(void)
 {
-	int64_t now = now_ms();
-
-	if (draining || !apps_have_webhooks() || !database_connected() ||
-		!database_knows(STATEMENT_WEBHOOK_TAKE))
+	if (draining || !apps_have_webhooks())
 		return;
-	if (!asking && take_at <= now)
-		take(now);
-	if (!tidying && tidy_at <= now)
-	{
-		tidying = true;
-		tidy_at = now + TIDY_MS;
-		database_ask(STATEMENT_WEBHOOK_TIDY, NULL, tidied, tidy_forgotten, NULL);
-	}
-	database_wake_in((int) (take_at > now ? take_at - now : POLL_MS));
+	for (const Database *database = HOME; database; database = database_next(database))
+		if (database_connected(database) && database_knows(database, STATEMENT_WEBHOOK_TAKE))
+			flush(&all[database->number]);
 }
 
 void
 deliver_anew(void)
 {
-	Hook *hook;
-
-	DL_FOREACH(hooks, hook)
+	for (Delivery *delivery = all; delivery < all + MAX_DATABASES; delivery++)
 	{
-		if (hook->busy || !hook->next_at)
-			continue;
-		hook->next_at = 0;
-		hook->backoff_ms = 0;
-		take_at = 0;
+		Hook *hook;
+
+		DL_FOREACH(delivery->hooks, hook)
+		{
+			if (hook->busy || !hook->next_at)
+				continue;
+			hook->next_at = 0;
+			hook->backoff_ms = 0;
+			delivery->take_at = 0;
+		}
 	}
 }
 
 void
-deliver_restart(void)
+deliver_restart(const Database *database)
 {
+	Delivery *delivery = &all[database->number];
 	int64_t at = now_ms() + LEASE_MS;
 
-	if (tidy_at > at)
-		tidy_at = at;
+	if (delivery->tidy_at > at)
+		delivery->tidy_at = at;
 }
 
 void
@@ -293,12 +325,15 @@ deliver_drain(void)
 bool
 deliver_pending(void)
 {
-	const Hook *hook;
-
-	DL_FOREACH(hooks, hook)
+	for (const Delivery *delivery = all; delivery < all + MAX_DATABASES; delivery++)
 	{
-		if (hook->busy)
-			return true;
+		const Hook *hook;
+
+		DL_FOREACH(delivery->hooks, hook)
+		{
+			if (hook->busy)
+				return true;
+		}
 	}
 	return false;
 }
@@ -306,14 +341,17 @@ deliver_pending(void)
 void
 deliver_end(void)
 {
-	Hook *hook;
-	Hook *next;
-
-	DL_FOREACH_SAFE(hooks, hook, next)
+	for (Delivery *delivery = all; delivery < all + MAX_DATABASES; delivery++)
 	{
-		DL_DELETE(hooks, hook);
-		free(hook->id);
-		free(hook->ids);
-		free(hook);
+		Hook *hook;
+		Hook *next;
+
+		DL_FOREACH_SAFE(delivery->hooks, hook, next)
+		{
+			DL_DELETE(delivery->hooks, hook);
+			free(hook->id);
+			free(hook->ids);
+			free(hook);
+		}
 	}
 }

@@ -8,7 +8,7 @@
 #ifndef GATEWAY_DELIVER_H
 #define GATEWAY_DELIVER_H
 
-#include <stdbool.h>
+#include "database/database.h"
 
 /* Asks for what waits, if it is time; at the end of each turn of the loop. */
 extern void deliver_flush(void);
@@ -16,8 +16,8 @@ extern void deliver_flush(void);
 /* Apps or webhooks have changed: what failed is tried at once. */
 extern void deliver_anew(void);
 
-/* The database is there again: what a crash has lost is looked for, a lease later. */
-extern void deliver_restart(void);
+/* That database is there again: what a crash has lost is looked for, a lease later. */
+extern void deliver_restart(const Database *database);
 
 /* We stop: nothing more is begun. */
 extern void deliver_drain(void);

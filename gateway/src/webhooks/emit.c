@@ -137,7 +137,7 @@ emit_flush(void)
 	const char *values[ARRAYS];
 	const Emission *it;
 
-	if (!emissions || sent || !database_connected() || retry_at > now_ms())
+	if (!emissions || sent || !database_connected(HOME) || retry_at > now_ms())
 		return;
 	for (int i = 0; i < ARRAYS; i++)
 		buf_addc(&arrays[i], '{');
@@ -155,7 +155,7 @@ emit_flush(void)
 		buf_addc(&arrays[i], '}');
 		values[i] = arrays[i].data;
 	}
-	database_ask(STATEMENT_WEBHOOK_EMIT, values, took, forgotten, NULL);
+	database_ask(HOME, STATEMENT_WEBHOOK_EMIT, values, took, forgotten, NULL);
 	for (int i = 0; i < ARRAYS; i++)
 		buf_free(&arrays[i]);
 }
