@@ -77,7 +77,8 @@ set_degraded(const Database *database, const char *problem)
 	if (now)
 		log_line(LOG_WARNING, "degraded: %s", problem);
 	else
-		log_line(LOG_INFO, "restored");
+		log_line(LOG_INFO, "restored%s%s", databases_several() ? ": " : "",
+				 databases_several() ? database->hosts.name : "");
 	rooms_degrade(database, now);
 }
 

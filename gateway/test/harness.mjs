@@ -120,8 +120,8 @@ process.once('SIGTERM', () => {
 
 export async function startGateway(database, args = [], { host, wrap = [], ready = true, conninfo, env = {}, stdio = [] } = {}) {
   const wrapper = [...wrap, ...(process.env.GATEWAY_WRAPPER ?? '').split(' ').filter(Boolean)]
-  conninfo ??= `host=${host ?? process.env.PGHOST} user=gateway dbname=${database.name}`
-  const command = [...wrapper, process.env.GATEWAY_PROGRAM, '--listen', '127.0.0.1:0', '--database', conninfo, ...args]
+  if (conninfo === undefined) conninfo = `host=${host ?? process.env.PGHOST} user=gateway dbname=${database.name}`
+  const command = [...wrapper, process.env.GATEWAY_PROGRAM, '--listen', '127.0.0.1:0', ...(conninfo === null ? [] : ['--database', conninfo]), ...args]
   const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'ignore', 'pipe', ...stdio], env: { ...process.env, ...env } })
   const gateway = { child, log: '', port: 0 }
   const exited = once(child, 'exit')

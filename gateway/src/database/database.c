@@ -1,11 +1,11 @@
 /*
  * database.c
- *	  The databases: their connections, what is asked of them, and whether they do their work.
+ *	  One database: its connections, what is asked of it, and whether it does its work.
  *
- * The one that listens comes first: it learns what the server can do, reads apps and settings,
- * since these name the channel, and LISTENs. Then the others are opened, and one of
- * them notifies us ourselves: if that does not come, a pooler is in between, and
- * we would be deaf for ever. It is done again every few seconds.
+ * The connection that listens comes first: it learns what the server can do, reads apps and
+ *settings, since these name the channel, and LISTENs. Then the others are opened, and one of them
+ *notifies us ourselves: if that does not come, a pooler is in between, and we would be deaf for
+ *ever. It is done again every few seconds.
  */
 #include "database/database.h"
 
@@ -14,50 +14,18 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
-#include "base/options.h"
 
 #define DEFAULT_TIMEOUT_MS 25000 /* of a lease, until it is known */
 
-#define REFRESH_MS       5000
-#define REFRESH_LEAST_MS 250
-#define ECHO_MS          5000  /* between two, and until one has come */
-#define TROUBLE_MS       5000  /* takes nothing for so long: try another host */
-#define LOST_ROWS_MS     60000 /* before a crash: what was joined then may be lost */
-#define BACKOFF_MIN_MS   100
-#define BACKOFF_MAX_MS   5000
+#define REFRESH_MS     5000
+#define ECHO_MS        5000  /* between two, and until one has come */
+#define TROUBLE_MS     5000  /* takes nothing for so long: try another host */
+#define LOST_ROWS_MS   60000 /* before a crash: what was joined then may be lost */
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 5000
 
-Database databases[MAX_DATABASES];
-
-static int known; /* that were there ever */
 static uv_loop_t *loop;
 static const DatabaseEvents *events;
-static uv_timer_t wake;
-static bool stopped;
-static bool refresh_wanted;
-
-Database *
-database_next(const Database *database)
-{
-	for (int i = database->number + 1; i < known; i++)
-		if (databases[i].conninfo)
-			return &databases[i];
-	return NULL;
-}
-
-bool
-databases_several(void)
-{
-	return database_next(HOME) != NULL;
-}
-
-Database *
-database_of_node(const char *node)
-{
-	for (Database *database = HOME; database; database = database_next(database))
-		if (*database->learn.node && strcmp(database->learn.node, node) == 0)
-			return database;
-	return NULL;
-}
 
 /*
  * Whether it does its work
@@ -100,29 +68,16 @@ database_sure_until(const Database *database)
 const char *
 database_problem(Database *database)
 {
-	const char *trouble = trouble_text(&database->troubles);
+	const char *problem = trouble_text(&database->troubles);
 
 	if (!database->announced)
 		return database->last_loss;
-	return trouble ? trouble : lines_slow(&database->lines);
-}
-
-const char *
-databases_problem(void)
-{
-	for (Database *database = HOME; database; database = database_next(database))
-	{
-		const char *problem = database_problem(database);
-
-		if (!problem)
-			continue;
-		if (!databases_several() || !database->announced) /* a loss has the name in it */
-			return problem;
-		snprintf(database->problem, sizeof(database->problem), "%s: %s", database->hosts.name,
-				 problem);
-		return database->problem;
-	}
-	return NULL;
+	if (!problem)
+		problem = lines_slow(&database->lines);
+	if (!problem || !databases_several())
+		return problem;
+	snprintf(database->problem, sizeof(database->problem), "%s: %s", database->hosts.name, problem);
+	return database->problem;
 }
 
 /*
@@ -160,7 +115,7 @@ lose_all(Database *database, const char *what, const char *why)
 	int half = database->backoff_ms / 2;
 	int delay = half + (int) (random_u64() % (unsigned) (half + 1));
 
-	if (stopped || !database->conninfo)
+	if (!database->conninfo)
 		return;
 	snprintf(database->last_loss, sizeof(database->last_loss), "%s (%s): %s", database->hosts.name,
 			 what, why);
@@ -222,19 +177,12 @@ begun_listening(void *arg)
 		line_open(&database->lines, (LineName) i);
 }
 
-void
-databases_refresh(void)
-{
-	refresh_wanted = true;
-	database_wake_in(REFRESH_LEAST_MS);
-}
-
 static void
 found_host(bool found, void *arg)
 {
 	Database *database = arg;
 
-	if (stopped || !database->conninfo)
+	if (!database->conninfo)
 		return;
 	if (found)
 		line_open(&database->lines, LINE_LISTEN);
@@ -356,8 +304,8 @@ should_move(Database *database)
 	return why != NULL;
 }
 
-static void
-tick(Database *database, int64_t now)
+void
+database_tick(Database *database, int64_t now)
 {
 	if (!lines_tick(&database->lines))
 		return;
@@ -378,52 +326,6 @@ tick(Database *database, int64_t now)
 		learn_refresh(&database->learn);
 }
 
-void
-databases_tick(void)
-{
-	int64_t now = now_ms();
-
-	for (Database *database = HOME; database; database = database_next(database))
-		tick(database, now);
-}
-
-/* Whether all that are there have been refreshed lately enough. */
-static void
-refresh_all(int64_t now)
-{
-	for (Database *database = HOME; database; database = database_next(database))
-		if (database->announced && database->learn.at + REFRESH_LEAST_MS > now)
-			return;
-	refresh_wanted = false;
-	for (Database *database = HOME; database; database = database_next(database))
-		if (database->announced)
-			learn_refresh(&database->learn);
-}
-
-void
-databases_flush(void)
-{
-	if (refresh_wanted && HOME->announced)
-		refresh_all(now_ms());
-	for (Database *database = HOME; database; database = database_next(database))
-		lines_flush(&database->lines);
-}
-
-static void
-do_nothing(uv_timer_t *timer)
-{
-	(void) timer;
-}
-
-void
-database_wake_in(int ms)
-{
-	if (ms < 1)
-		ms = 1;
-	if (!uv_is_active((uv_handle_t *) &wake) || uv_timer_get_due_in(&wake) > (uint64_t) ms)
-		uv_timer_start(&wake, do_nothing, (uint64_t) ms, 0);
-}
-
 PGresult *
 database_keep(const PGresult *result)
 {
@@ -434,17 +336,18 @@ database_keep(const PGresult *result)
  * Beginning and ending
  */
 
-static void
-init(Database *database, int number)
+void
+database_init(Database *database, int number, uv_loop_t *loop_, const DatabaseEvents *events_)
 {
 	static const LineEvents line_events = {line_is_open, line_is_lost, check_connected, notified,
 										   judged};
 	static const LearnEvents learn_events = {refused, took_settings, took_apps, moved,
 											 begun_listening};
 
+	loop = loop_;
+	events = events_;
 	database->number = number;
 	database->timeout_ms = DEFAULT_TIMEOUT_MS;
-	database->backoff_ms = BACKOFF_MIN_MS;
 	snprintf(database->last_loss, sizeof(database->last_loss), "not connected yet");
 	uv_timer_init(loop, &database->reconnect);
 	database->reconnect.data = database;
@@ -453,74 +356,31 @@ init(Database *database, int number)
 	learn_start(&database->learn, &learn_events, database);
 }
 
-/* False: it is no connection string, and nothing changes. */
-static bool
-take_conninfo(Database *database, const char *conninfo)
+bool
+database_connect(Database *database, const char *conninfo)
 {
+	bool is_other = database->conninfo != NULL;
+
+	if (is_other && strcmp(conninfo, database->conninfo) == 0)
+		return true;
 	if (!hosts_change(&database->hosts, conninfo))
 		return false;
 	database->conninfo = conninfo;
+	database->backoff_ms = BACKOFF_MIN_MS;
 	uv_timer_start(&database->reconnect, begin_anew, 0, 0);
-	return true;
-}
-
-/* How many there are, each a line of --database. They are handed out once more, as conninfos. */
-static int
-split(const char *conninfos[MAX_DATABASES])
-{
-	int n = options_list(options.database, conninfos, MAX_DATABASES);
-
-	if (n > MAX_DATABASES)
-		log_line(LOG_ERROR, "--database: there are %d, at most %d are possible", n, MAX_DATABASES);
-	if (n == 0)
-		conninfos[n++] = ""; /* what libpq finds by itself */
-	return n;
-}
-
-bool
-databases_start(uv_loop_t *loop_, const DatabaseEvents *events_)
-{
-	const char *conninfos[MAX_DATABASES];
-	int n = split(conninfos);
-
-	loop = loop_;
-	events = events_;
-	uv_timer_init(loop, &wake);
-	if (n > MAX_DATABASES)
-		return false;
-	for (; known < n; known++)
-	{
-		init(&databases[known], known);
-		if (!take_conninfo(&databases[known], conninfos[known]))
-			return false;
-	}
-	return true;
-}
-
-/* It is another one, or one more. */
-static void
-change(int number, const char *conninfo)
-{
-	Database *database = &databases[number];
-
-	if (number == known)
-		init(database, known++);
-	if (database->conninfo && strcmp(conninfo, database->conninfo) == 0)
-		return;
-	if (!take_conninfo(database, conninfo))
-		return;
+	if (!is_other)
+		return true;
 	snprintf(database->last_loss, sizeof(database->last_loss), "--database has changed");
 	log_line(LOG_INFO, "%s: all connections are opened anew", database->last_loss);
-	database->backoff_ms = BACKOFF_MIN_MS;
 	close_all(database);
+	return true;
 }
 
-static void
-leave(Database *database)
+void
+database_leave(Database *database)
 {
 	if (!database->conninfo)
 		return;
-	log_line(LOG_INFO, "--database has changed: %s is left", database->hosts.name);
 	database->conninfo = NULL;
 	hosts_stop(&database->hosts);
 	uv_timer_stop(&database->reconnect);
@@ -528,31 +388,9 @@ leave(Database *database)
 }
 
 void
-databases_reload(void)
+database_end(Database *database)
 {
-	const char *conninfos[MAX_DATABASES];
-	bool were_several = databases_several();
-	int n = split(conninfos);
-
-	if (n > MAX_DATABASES)
-		return;
-	for (int i = 0; i < n; i++)
-		change(i, conninfos[i]);
-	for (int i = n; i < known; i++)
-		leave(&databases[i]);
-	if (were_several || databases_several())
-		events->moved();
-}
-
-void
-databases_stop(void)
-{
-	stopped = true;
-	for (int i = 0; i < known; i++)
-	{
-		close_all(&databases[i]);
-		hosts_end(&databases[i].hosts);
-		uv_close((uv_handle_t *) &databases[i].reconnect, NULL);
-	}
-	uv_close((uv_handle_t *) &wake, NULL);
+	database_leave(database);
+	hosts_end(&database->hosts);
+	uv_close((uv_handle_t *) &database->reconnect, NULL);
 }

@@ -31,7 +31,7 @@ typedef struct Database
 	bool has_event_key;
 	unsigned char event_key[EVENT_KEY_SIZE];
 
-	/* The rest is of database.c. */
+	/* The rest is of database.c and databases.c. */
 	const char *conninfo; /* that is in use; NULL: none is any more */
 	Hosts hosts;
 	Lines lines;
@@ -89,9 +89,13 @@ extern void database_ask(Database *database, Statement statement, const char *co
 /* In connected(): what had been committed before that time (ms) is there still; INT64_MAX: all. */
 extern int64_t database_sure_until(const Database *database);
 
-/* Why it does not do its work; NULL: it does. The second: of any; names it if there are several. */
+/* Why it does not do its work, with its name if there are several; NULL: it does. The second: of
+ * any. */
 extern const char *database_problem(Database *database);
 extern const char *databases_problem(void);
+
+/* For /metrics: whether each does its work, if there are several. */
+extern void databases_add_metrics(Buf *out);
 
 /* In an answer: the result is the caller's from now on (PQclear). */
 extern PGresult *database_keep(const PGresult *result);
@@ -107,5 +111,22 @@ extern void databases_tick(void);
 
 /* Sees to it that the loop has a turn in so many ms. */
 extern void database_wake_in(int ms);
+
+/*
+ * What databases.c does with each.
+ */
+
+/* Once, before the first connection. */
+extern void database_init(Database *database, int number, uv_loop_t *loop,
+						  const DatabaseEvents *events);
+
+/* Connects, or anew if it is another one than before. False: it is no connection string, and
+ * nothing changes. */
+extern bool database_connect(Database *database, const char *conninfo);
+extern void database_tick(Database *database, int64_t now);
+
+/* Closes all; at the end, its handles as well. */
+extern void database_leave(Database *database);
+extern void database_end(Database *database);
 
 #endif /* GATEWAY_DATABASE_H */

@@ -153,6 +153,7 @@ answer_metrics(Request *request)
 	Buf text = {0};
 
 	metrics_text(&text, databases_problem() == NULL);
+	databases_add_metrics(&text);
 	web_answer(request, 200, "text/plain; version=0.0.4", buf_bytes(&text), NULL);
 	buf_free(&text);
 }

@@ -26,9 +26,10 @@ typedef struct Beats
 	int64_t beaten_at; /* ms */
 	int shortest_ms;   /* lease; 0: of none */
 	unsigned round;
-	int calls_left;  /* of the round */
-	bool well;       /* it is so far */
-	int64_t well_at; /* ms */
+	int calls_left;   /* of the round */
+	bool well;        /* it is so far */
+	int64_t well_at;  /* ms */
+	int64_t taken_at; /* ms; when the last call was answered well; 0: none was */
 } Beats;
 
 /* A call under way. */
@@ -105,6 +106,20 @@ lose_unknown(Beats *beats, const char *text)
 	}
 }
 
+/* Of the database that has waited for longest. */
+static void
+note_last_beat(void)
+{
+	metrics.last_beat = 0;
+	for (const Database *database = HOME; database; database = database_next(database))
+	{
+		int64_t taken_at = beats_of(database)->taken_at;
+
+		if (taken_at && (!metrics.last_beat || taken_at < metrics.last_beat))
+			metrics.last_beat = taken_at;
+	}
+}
+
 static void
 beat_answered(const PGresult *result, bool ok, void *arg)
 {
@@ -117,7 +132,8 @@ beat_answered(const PGresult *result, bool ok, void *arg)
 	}
 	else
 	{
-		metrics.last_beat = now_ms();
+		call->beats->taken_at = now_ms();
+		note_last_beat();
 		lose_unknown(call->beats, PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
 	}
 	end_call(call, ok);
