@@ -17,6 +17,7 @@ SELECT pg_temp.try('SELECT presence.unshard_from_citus()');
 SELECT presence.is_sharded();
 SELECT * FROM presence.room_node('b');
 SELECT * FROM presence.room_node(NULL);
+SELECT * FROM presence.shards();
 SELECT * FROM presence.on_all_nodes('SELECT n, n + 1 AS more FROM generate_series(1, 2) AS n');
 SELECT * FROM presence.on_all_nodes('SELECT 1 WHERE false');
 SELECT pg_temp.try('SELECT presence.on_all_nodes(NULL)');
@@ -48,6 +49,14 @@ ALTER TABLE presence.room_shard SET (autovacuum_enabled = off);
 SELECT presence.is_sharded();
 SELECT * FROM presence.room_node('here');
 SELECT * FROM presence.room_node('there');
+SELECT * FROM presence.shards();
+-- of a node that Citus does not name
+BEGIN;
+DELETE FROM pg_dist_node WHERE nodename = 'there';
+ALTER TABLE presence.room_shard RESET (autovacuum_enabled);
+SELECT * FROM presence.shards();
+SELECT * FROM presence.room_node('there');
+ROLLBACK;
 SELECT presence.leave_room('ann', 'here', 'no such tab');
 SELECT presence.join_room('ann', 'there');
 SELECT pg_temp.try(replace(call, '()', $$('ann', 'there')$$)) FROM unnest(ARRAY[
@@ -83,6 +92,7 @@ DELETE FROM book WHERE id = 'here';
 -- the room comes here
 UPDATE pg_dist_placement SET groupid = 7 WHERE shardid = 1;
 ALTER TABLE presence.room_shard RESET (autovacuum_enabled);
+SELECT first_hash, nodename, is_local FROM presence.shards();
 SELECT added FROM presence.join_room('ann', 'there');
 -- and there is no cluster any more
 SET allow_system_table_mods = on;
@@ -90,6 +100,6 @@ DROP TABLE pg_catalog.pg_dist_partition, pg_catalog.pg_dist_local_group, pg_cata
 RESET allow_system_table_mods;
 ALTER TABLE presence.room_shard SET (autovacuum_enabled = off);
 ALTER TABLE presence.room_shard RESET (autovacuum_enabled);
-SELECT presence.is_sharded();
+SELECT presence.is_sharded(), count(s) AS shards FROM presence.shards() AS s;
 SELECT presence.leave_room('ann', 'there');
 SELECT presence.forget_user('ann') > 0 AS forgotten;

@@ -1,9 +1,10 @@
 # pg_upgrade, while members are in rooms: history, apps, grants and sequences are there after it, and so
-# are members, for one lease. From the version at hand to itself; OLD_INSTALL names the directory of an
-# older PostgreSQL that has presence (with bin in it) to come from that one.
+# are members, for one lease. From the version at hand to itself, or from that of OLD_PG_CONFIG, for which
+# presence is built, and installed in a directory of its own.
 use strict;
 use warnings FATAL => 'all';
 
+use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -19,10 +20,32 @@ my $contents = q{
 	WHERE p.pronamespace = 'presence'::regnamespace AND r.rolname IN ('web', 'gateway', 'monitor', 'nobody') AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1, 2;
 };
 
-for my $mode ($ENV{OLD_INSTALL} ? ('--copy', '--link') : '--link')
+# Installs presence into a copy of the PostgreSQL that OLD_PG_CONFIG names; where that is.
+sub old_install
 {
-	my $name = $mode =~ s/\W//gr;
-	my $old = PostgreSQL::Test::Cluster->new("old_$name", $ENV{OLD_INSTALL} ? (install_path => $ENV{OLD_INSTALL}) : ());
+	my $dir = PostgreSQL::Test::Utils::tempdir;
+	my ($out, $err) = ('', '');
+	local $ENV{PG_CONFIG} = $ENV{OLD_PG_CONFIG};
+
+	IPC::Run::run([ 'bash', '-euc', q{
+		. "$1/scripts/lib.sh"
+		forget_environment
+		mkdir "$2/src"
+		copy_checkout "$1" "$2/src"
+		root=$2/src
+		private_postgres "$2/install"
+		dirname "$bindir"
+	}, 'old_install', dirname(__FILE__) . '/../..', $dir ], '>', \$out, '2>', \$err)
+	  or BAIL_OUT("presence for $ENV{OLD_PG_CONFIG}: $err");
+	chomp $out;
+	return $out;
+}
+
+my @from = $ENV{OLD_PG_CONFIG} ? (install_path => old_install()) : ();
+for my $name (@from ? ('copy', 'link') : 'link')
+{
+	my @mode = $name eq 'link' ? '--link' : (); # 15 has no option for the other one
+	my $old = PostgreSQL::Test::Cluster->new("old_$name", @from);
 	my $new = PostgreSQL::Test::Cluster->new("new_$name");
 	my @extra = ('--encoding=UTF8', '--locale=C');
 	push @extra, '--no-data-checksums' if $old->pg_version < 18 && $new->pg_version >= 18; # which 18 has by default
@@ -51,7 +74,7 @@ for my $mode ($ENV{OLD_INSTALL} ? ('--copy', '--link') : '--link')
 	$old->stop;
 
 	chdir $new->basedir or die $!;
-	command_ok([ 'pg_upgrade', '--no-sync', $mode, '-d', $old->data_dir, '-D', $new->data_dir, '-b', $old->config_data('--bindir'),
+	command_ok([ 'pg_upgrade', '--no-sync', @mode, '-d', $old->data_dir, '-D', $new->data_dir, '-b', $old->config_data('--bindir'),
 			'-B', $new->config_data('--bindir'), '-s', $new->host, '-p', $old->port, '-P', $new->port ], "$name: pg_upgrade");
 	$new->start;
 	is($new->safe_psql('app', $contents), $before, "$name: all is there");

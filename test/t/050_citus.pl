@@ -92,6 +92,12 @@ for my $row (split /\n/, sql("SELECT 'room-' || i || '|' || (presence.room_node(
 my ($mine, $theirs) = map { $rooms{ $_->port }[0] } @workers;
 ok($mine && $theirs, "a room of each worker: $mine, $theirs");
 is(join(',', sort keys %rooms), join(',', sort map { $_->port } @workers), 'and all are on one of them');
+is(on($_, "SELECT count(*), count(DISTINCT s.nodeport), bool_and((s.nodename, s.nodeport) = presence.room_node(b)),
+		bool_and(s.is_local = (s.nodeport = ${\ $_->port }))
+	FROM (SELECT 'room-' || i AS b FROM generate_series(1, 40) AS i) AS room
+	JOIN presence.shards() AS s ON hashtext(b) BETWEEN s.first_hash AND s.last_hash"), '40|2|t|t',
+	'shards() agrees with room_node on ' . $_->name)
+  for $coordinator, @workers;
 
 $coordinator->poll_query_until('postgres', 'SELECT count(*) = 0 FROM presence.room_presence WHERE left_at IS NULL');
 is(sql("SELECT leave_reason FROM presence.room_presence WHERE user_id = 'early'"), 'timeout',

@@ -7,6 +7,9 @@
 const char *const line_names[LINES] = {"listen", "heartbeats", "joins",
 									   "drops",  "queries",    "channels"};
 
+/* A long answer comes in rows of so many parts each: no turn of the loop takes one whole. */
+#define A_PART "500"
+
 /* Channels of rooms, their book_ids, whether to count connections. */
 #define INFO_OF_ROOMS                                                                              \
 	"SELECT room.channel, presence.member_count(room.book_id), CASE WHEN $3::boolean"              \
@@ -56,13 +59,16 @@ static const StatementText texts[STATEMENTS] = {
 		 " THEN 'presence-' || pg_catalog.substr(book_id, pg_catalog.length($3::text) + 1)"
 		 " WHEN book_id !~ '^@[^;]*;' AND pg_catalog.starts_with(book_id, $2::text)"
 		 " THEN $1::text || pg_catalog.substr(book_id, pg_catalog.length($2::text) + 1) END AS channel,"
-		 " pg_catalog.count(*) AS n, pg_catalog.sum(connections) AS m"
+		 " pg_catalog.count(*) AS n, pg_catalog.sum(connections) AS m,"
+		 " pg_catalog.row_number() OVER () AS i"
 		 " FROM presence.online GROUP BY book_id) AS rooms"
-		 " WHERE pg_catalog.starts_with(channel, $4::text)"},
-	[STATEMENT_USERS] = {"users", LINE_QUERY, 1,
-						 "SELECT pg_catalog.string_agg('{\"id\":' ||"
-						 " pg_catalog.to_json(user_id)::text || '}', ',')"
-						 " FROM presence.online WHERE book_id = $1"},
+		 " WHERE pg_catalog.starts_with(channel, $4::text) GROUP BY i / " A_PART},
+	[STATEMENT_USERS] =
+		{"users", LINE_QUERY, 1,
+		 "SELECT pg_catalog.string_agg('{\"id\":' ||"
+		 " pg_catalog.to_json(user_id)::text || '}', ',')"
+		 " FROM (SELECT user_id, pg_catalog.row_number() OVER () AS i"
+		 " FROM presence.online WHERE book_id = $1) AS members GROUP BY i / " A_PART},
 	[STATEMENT_REPORT] = {"report", LINE_STATE, 5,
 						  "SELECT app_id, channel, subscriptions, version"
 						  " FROM presence.report_channels($1, $2::text[], $3::text[],"

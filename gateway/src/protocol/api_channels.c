@@ -78,20 +78,23 @@ ask_everywhere(Query *query, Statement statement, const char *const *values, Ans
 	everywhere_ask(statement, values, taken, query);
 }
 
-/* The first columns of the first rows, with commas between. */
+/* The first columns of all rows, with commas between. */
 static void
 add_all(Buf *out, const Answers *answers)
 {
-	const char *comma = "";
+	bool any = false;
 
 	for (int i = 0; i < answers->n; i++)
 	{
-		const char *text = PQgetvalue(answers->results[i], 0, 0);
+		const PGresult *result = answers->results[i];
 
-		if (!*text)
-			continue;
-		buf_addf(out, "%s%s", comma, text);
-		comma = ",";
+		for (int row = 0; row < PQntuples(result); row++)
+		{
+			if (any)
+				buf_addc(out, ',');
+			buf_add(out, PQgetvalue(result, row, 0), (size_t) PQgetlength(result, row, 0));
+			any = true;
+		}
 	}
 }
 
@@ -143,7 +146,8 @@ answer_channels(Query *query, json_t *counts)
 	const json_t *n;
 
 	count_own(query, counts);
-	buf_addf(&text, "{\"channels\":{%s", query->rooms);
+	buf_adds(&text, "{\"channels\":{");
+	buf_adds(&text, query->rooms);
 	json_object_foreach(counts, name, n)
 	{
 		ChannelInfo info = {bytes_of(name), -1, (int) json_integer_value(n)};

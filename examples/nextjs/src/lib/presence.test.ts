@@ -153,6 +153,7 @@ it("Pusher's signatures", async () => {
 it('a cluster of one', async () => {
   expect(await presence.isSharded()).toBe(false)
   expect(await presence.roomNode('moby-dick')).toEqual({ host: null, port: null })
+  expect(await presence.shards()).toEqual([])
   expect(await presence.onAllNodes('SELECT 1 AS n')).toEqual([{ host: null, port: null, row: { n: 1 } }])
 })
 

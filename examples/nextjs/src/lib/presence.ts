@@ -240,6 +240,14 @@ export function presenceOn(db: Database) {
       one(db.$queryRaw<{ host: string | null; port: number | null }[]>`
         SELECT nodename AS host, nodeport AS port FROM presence.room_node(${bookId})`),
 
+    // Which rooms are on which node, by hashtext(book_id); none where they are not spread.
+    shards: () => db.$queryRaw<
+      { firstHash: number; lastHash: number; host: string | null; port: number | null; isLocal: boolean }[]
+    >`
+      SELECT first_hash AS "firstHash", last_hash AS "lastHash", nodename AS host, nodeport AS port,
+        is_local AS "isLocal"
+      FROM presence.shards()`,
+
     // The rows that a query has on each node.
     onAllNodes: (query: string) => db.$queryRaw<{ host: string | null; port: number | null; row: Json }[]>`
       SELECT nodename AS host, nodeport AS port, result AS row FROM presence.on_all_nodes(${query})`,
