@@ -57,7 +57,7 @@ xstrndup(const char *s, size_t len)
 	return copy;
 }
 
-static void
+void
 buf_reserve(Buf *buf, size_t more)
 {
 	size_t cap = buf->cap ? buf->cap : 256;

@@ -51,6 +51,8 @@ typedef struct Buf
 	size_t cap;
 } Buf;
 
+/* Makes room for so much more. */
+extern void buf_reserve(Buf *buf, size_t more);
 extern void buf_add(Buf *buf, const void *data, size_t len);
 extern void buf_adds(Buf *buf, const char *s);
 extern void buf_addc(Buf *buf, char c);

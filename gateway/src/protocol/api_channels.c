@@ -25,7 +25,7 @@ typedef struct Query
 	App *app;
 	Bytes prefix; /* points into the request */
 	InfoWanted wanted;
-	char *rooms;   /* of GET /channels: those, as JSON without braces */
+	Buf rooms;     /* of GET /channels: those, as JSON without braces */
 	json_t *names; /* of GET /channels/NAME: the name */
 	Buf answer;    /* and what is known of it */
 } Query;
@@ -44,7 +44,7 @@ new_query(Request *request, App *app)
 static void
 free_query(Query *query)
 {
-	free(query->rooms);
+	buf_free(&query->rooms);
 	json_decref(query->names);
 	buf_free(&query->answer);
 	free(query);
@@ -82,18 +82,22 @@ ask_everywhere(Query *query, Statement statement, const char *const *values, Ans
 static void
 add_all(Buf *out, const Answers *answers)
 {
-	bool any = false;
+	size_t begin = out->len;
+	size_t len = 0;
 
+	for (int i = 0; i < answers->n; i++)
+		for (int row = 0; row < PQntuples(answers->results[i]); row++)
+			len += 1 + (size_t) PQgetlength(answers->results[i], row, 0);
+	buf_reserve(out, len);
 	for (int i = 0; i < answers->n; i++)
 	{
 		const PGresult *result = answers->results[i];
 
 		for (int row = 0; row < PQntuples(result); row++)
 		{
-			if (any)
+			if (out->len > begin)
 				buf_addc(out, ',');
 			buf_add(out, PQgetvalue(result, row, 0), (size_t) PQgetlength(result, row, 0));
-			any = true;
 		}
 	}
 }
@@ -138,29 +142,44 @@ count_own(const Query *query, json_t *counts)
 }
 
 static void
-answer_channels(Query *query, json_t *counts)
+add_others(Buf *out, const Query *query, json_t *counts, const char *comma)
 {
-	Buf text = {0};
-	const char *comma = *query->rooms ? "," : "";
 	const char *name;
 	const json_t *n;
 
-	count_own(query, counts);
-	buf_adds(&text, "{\"channels\":{");
-	buf_adds(&text, query->rooms);
 	json_object_foreach(counts, name, n)
 	{
 		ChannelInfo info = {bytes_of(name), -1, (int) json_integer_value(n)};
 
-		buf_adds(&text, comma);
-		json_add_string(&text, info.channel);
-		buf_addc(&text, ':');
-		info_add(&text, &info, query->wanted);
+		buf_adds(out, comma);
+		json_add_string(out, info.channel);
+		buf_addc(out, ':');
+		info_add(out, &info, query->wanted);
 		comma = ",";
 	}
-	buf_adds(&text, "}}");
+}
+
+static void
+answer_channels(Query *query, json_t *counts)
+{
+	enum
+	{
+		BEGIN,
+		ROOMS,
+		REST,
+		PARTS
+	};
+	Buf parts[PARTS] = {0};
+
+	count_own(query, counts);
+	buf_adds(&parts[BEGIN], "{\"channels\":{");
+	parts[ROOMS] = query->rooms;
+	query->rooms = (Buf){0};
+	add_others(&parts[REST], query, counts, parts[ROOMS].len > 0 ? "," : "");
+	buf_adds(&parts[REST], "}}");
 	json_decref(counts);
-	answer_and_free(query, &text);
+	web_answer_parts(query->request, "application/json", parts, PARTS);
+	free_query(query);
 }
 
 static void
@@ -193,16 +212,13 @@ static void
 took_rooms(const Answers *answers, void *arg)
 {
 	Query *query = arg;
-	Buf rooms = {0};
 
 	if (answers->problem)
 	{
 		refuse_query(query, answers->problem);
 		return;
 	}
-	buf_adds(&rooms, "");
-	add_all(&rooms, answers);
-	query->rooms = rooms.data;
+	add_all(&query->rooms, answers);
 	ask_occupied(query);
 }
 
@@ -216,7 +232,6 @@ ask_rooms(Query *query)
 
 	if (!bytes_start_with(prefix, rooms) && !bytes_start_with(rooms, prefix))
 	{
-		query->rooms = xstrdup("");
 		ask_occupied(query);
 		return;
 	}

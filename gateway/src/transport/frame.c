@@ -15,7 +15,19 @@ frame_of(Bytes bytes)
 
 	frame->refs = 1;
 	frame->len = (uint32_t) bytes.len;
-	memcpy(frame->data, bytes.data, bytes.len);
+	frame->data = memcpy(frame->own, bytes.data, bytes.len);
+	return frame;
+}
+
+Frame *
+frame_take(Buf *buf)
+{
+	Frame *frame = xmalloc(sizeof(Frame));
+
+	frame->refs = 1;
+	frame->len = (uint32_t) buf->len;
+	frame->data = (unsigned char *) buf->data;
+	*buf = (Buf){0};
 	return frame;
 }
 
@@ -37,6 +49,9 @@ frame_encode(Buf *out, int opcode, Bytes payload)
 void
 frame_unref(Frame *frame)
 {
-	if (frame && --frame->refs == 0)
-		free(frame);
+	if (!frame || --frame->refs > 0)
+		return;
+	if (frame->data != frame->own)
+		free(frame->data);
+	free(frame);
 }

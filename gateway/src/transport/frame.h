@@ -14,7 +14,8 @@ typedef struct Frame
 {
 	unsigned refs;
 	uint32_t len;
-	unsigned char data[];
+	unsigned char *data;
+	unsigned char own[]; /* where that is, if it is no buffer that was taken */
 } Frame;
 
 #define WS_TEXT  1
@@ -24,6 +25,9 @@ typedef struct Frame
 
 /* Bytes as they are; the caller's reference. */
 extern Frame *frame_of(Bytes bytes);
+
+/* The same of a buffer, whose memory it takes: nothing is copied. */
+extern Frame *frame_take(Buf *buf);
 
 /* Appends one whole WebSocket frame of that opcode. */
 extern void frame_encode(Buf *out, int opcode, Bytes payload);

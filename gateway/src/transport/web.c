@@ -14,8 +14,6 @@
 
 #define FINAL_LEN 1000 /* of the text that says why */
 
-#define SMALL_TEXT 4096 /* goes out with its head */
-
 #define CORS "Access-Control-Allow-Origin: *\r\n"
 
 const WebHandler *web_handler;
@@ -26,51 +24,57 @@ static const ConnHandler websocket;
  * Answers
  */
 
+/* Takes the buffer. */
+static void
+send_part(Conn *conn, Buf *part)
+{
+	Frame *frame = frame_take(part);
+
+	conn_send_last(conn, frame);
+	frame_unref(frame);
+}
+
+/* more: bytes that follow the text. */
 static void
 send_answer(Conn *conn, int status, const char *content_type, Bytes text, const char *headers,
-			bool head_only, bool keep_alive)
+			bool head_only, bool keep_alive, size_t more)
 {
 	Buf out = {0};
-	Frame *frame;
 
 	buf_addf(&out, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
 	if (content_type)
 		buf_addf(&out, "Content-Type: %s\r\n", content_type);
 	if (status != 204)
-		buf_addf(&out, "Content-Length: %zu\r\n", text.len);
+		buf_addf(&out, "Content-Length: %zu\r\n", text.len + more);
 	buf_addf(&out, "%s" CORS "Connection: %s\r\n\r\n", headers ? headers : "",
 			 keep_alive ? "keep-alive" : "close");
-	if (head_only || status == 204)
-		text.len = 0;
-	if (text.len <= SMALL_TEXT)
+	if (!head_only && status != 204)
 		buf_add(&out, text.data, text.len);
-	frame = frame_of(buf_bytes(&out));
-	conn_send_last(conn, frame);
-	frame_unref(frame);
-	buf_free(&out);
-	if (text.len <= SMALL_TEXT)
-		return;
-	frame = frame_of(text);
-	conn_send_last(conn, frame);
-	frame_unref(frame);
+	send_part(conn, &out);
 }
 
-/* A request that is not read to its end leaves the connection at no known place: it ends. */
-void
-web_answer(Request *request, int status, const char *content_type, Bytes text, const char *headers)
+/* False: nobody waits for it any more. */
+static bool
+begin_answer(Request *request)
 {
 	Conn *conn = request->conn;
-	bool keep = request->read && request->head.keep_alive;
 
 	if (!conn)
 	{
 		request_free(request);
-		return;
+		return false;
 	}
 	request->answered = true;
 	conn->owner = NULL;
-	send_answer(conn, status, content_type, text, headers,
-				bytes_equal(request->head.method, BYTES("HEAD")), keep);
+	return true;
+}
+
+/* A request that is not read to its end leaves the connection at no known place: it ends. */
+static void
+end_answer(Request *request, bool keep)
+{
+	Conn *conn = request->conn;
+
 	request_free(request);
 	if (!keep)
 	{
@@ -79,6 +83,48 @@ web_answer(Request *request, int status, const char *content_type, Bytes text, c
 	}
 	conn_wait(conn, WAIT_IDLE);
 	conn_resume(conn);
+}
+
+static bool
+stays(const Request *request)
+{
+	return request->read && request->head.keep_alive;
+}
+
+static bool
+wants_head(const Request *request)
+{
+	return bytes_equal(request->head.method, BYTES("HEAD"));
+}
+
+void
+web_answer(Request *request, int status, const char *content_type, Bytes text, const char *headers)
+{
+	if (!begin_answer(request))
+		return;
+	send_answer(request->conn, status, content_type, text, headers, wants_head(request),
+				stays(request), 0);
+	end_answer(request, stays(request));
+}
+
+void
+web_answer_parts(Request *request, const char *content_type, Buf *parts, int n)
+{
+	bool there = begin_answer(request);
+	bool all = there && !wants_head(request);
+	size_t len = 0;
+
+	for (int i = 0; i < n; i++)
+		len += parts[i].len;
+	if (there)
+		send_answer(request->conn, 200, content_type, (Bytes){0}, NULL, false, stays(request), len);
+	for (int i = 0; i < n; i++)
+		if (all && parts[i].len > 0)
+			send_part(request->conn, &parts[i]);
+		else
+			buf_free(&parts[i]);
+	if (there)
+		end_answer(request, stays(request));
 }
 
 static void
@@ -276,7 +322,7 @@ take_head(Conn *conn, char *data, size_t len)
 
 		metrics.http_refused++;
 		snprintf(text, sizeof(text), "%s\n", http_reason(-n));
-		send_answer(conn, -n, "text/plain", bytes_of(text), NULL, false, false);
+		send_answer(conn, -n, "text/plain", bytes_of(text), NULL, false, false, 0);
 		conn_end(conn);
 		return len;
 	}

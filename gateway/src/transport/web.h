@@ -33,6 +33,9 @@ extern const WebHandler *web_handler;
 /* Of connections that were just accepted. */
 extern const ConnHandler web_connection;
 
+/* Answers 200 with so many parts, whose memory it takes: what is large is not copied. */
+extern void web_answer_parts(Request *request, const char *content_type, Buf *parts, int n);
+
 /* Answers; text is copied. headers: more of them, each with its CRLF, or NULL. */
 extern void web_answer(Request *request, int status, const char *content_type, Bytes text,
 					   const char *headers);
