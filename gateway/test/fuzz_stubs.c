@@ -6,6 +6,15 @@
 #include "rooms/room.h"
 #include "rooms/watchlist.h"
 
+Database databases[MAX_DATABASES];
+
+Database *
+database_next(const Database *database)
+{
+	(void) database;
+	return NULL;
+}
+
 Room *
 room_find(Bytes book_id)
 {
@@ -21,13 +30,15 @@ room_event(Room *room, json_t *event)
 }
 
 void
-rooms_unread(void)
+rooms_unread(const Database *database)
 {
+	(void) database;
 }
 
 void
-rooms_want_all(void)
+rooms_want_all(const Database *database)
 {
+	(void) database;
 }
 
 void

@@ -1,13 +1,13 @@
 /*
  * fuzz_trigger.c
- *	  libFuzzer's way into what parses the bodies of the HTTP API (src/protocol/api_trigger.c): the
- *first byte says whether it is one event or a batch. What stands around it is here, and looks at
- *what it is given.
+ *	  libFuzzer's way into what parses the bodies of the HTTP API (src/protocol/api_trigger.c). The
+ *	  first byte says whether it is one event or a batch. What stands around it looks at what it
+ *	  is given.
  */
 #include <stdlib.h>
 
 #include "base/names.h"
-#include "database/database.h"
+#include "database/everywhere.h"
 #include "protocol/answers.h"
 #include "protocol/api_trigger.h"
 #include "protocol/bus.h"
@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int answers;
 static int told;
 static int refused;
-static bool tells; /* whether the bus takes it */
+static bool tells;   /* whether the bus takes it */
+static bool several; /* databases there are */
 
 static void
 check(bool holds)
@@ -85,9 +86,18 @@ answer_after_told(Request *request, bool ok, AnswerStep then, void (*forget)(voi
 	}
 }
 
+Database databases[MAX_DATABASES];
+
 bool
-database_knows(Statement statement)
+databases_several(void)
 {
+	return several;
+}
+
+bool
+database_knows(const Database *database, Statement statement)
+{
+	(void) database;
 	return statement == STATEMENT_INFO;
 }
 
@@ -99,15 +109,26 @@ state_gateway(void)
 
 /* The database of info.c: it has no row, or is away. */
 void
-database_ask(Statement statement, const char *const *values, PgAnswer answer, PgForgotten forgotten,
-			 void *arg)
+database_ask(Database *database, Statement statement, const char *const *values, PgAnswer answer,
+			 PgForgotten forgotten, void *arg)
 {
+	(void) database;
 	(void) statement;
 	check(values[0] && values[1] && values[4]);
 	if (tells)
 		answer(NULL, true, arg);
 	else
 		forgotten(arg);
+}
+
+void
+everywhere_ask(Statement statement, const char *const *values, AnswersTaken taken, void *arg)
+{
+	const Answers nothing = {.problem = tells ? NULL : "away"};
+
+	(void) statement;
+	check(values[0] && values[1]);
+	taken(&nothing, arg);
 }
 
 bool
@@ -206,6 +227,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	settings.channel_prefix = (char *) "presence-room-";
 	answers = told = refused = 0;
 	tells = (data[0] & 2) == 0;
+	several = data[0] & 4;
 	buf_add(&request.body, data + 1, size - 1);
 	if (data[0] & 1)
 		api_post_batch(&request, &app);
