@@ -18,6 +18,7 @@ typedef struct InfoQuery
 	void *arg;
 	ChannelInfo *list; /* the answer; one for each name */
 	int n;
+	int nrooms;
 	Buf rooms;  /* arrays of what is asked: channels of rooms, */
 	Buf books;  /* their rooms, */
 	Buf others; /* other channels */
@@ -165,8 +166,10 @@ gather(InfoQuery *query)
 
 		query->list[i] = own_info(query->app, name);
 		buf_add_element(is_room ? &query->rooms : &query->others, name);
-		if (is_room)
-			buf_add_element(&query->books, book_id);
+		if (!is_room)
+			continue;
+		buf_add_element(&query->books, book_id);
+		query->nrooms++;
 	}
 	buf_addc(&query->rooms, '}');
 	buf_addc(&query->books, '}');
@@ -182,7 +185,7 @@ info_ask(App *app, const json_t *names, InfoWanted wanted, InfoTaken taken, void
 		.app = app, .names = names, .taken = taken, .arg = arg, .n = (int) json_array_size(names)};
 	query->list = xcalloc((size_t) query->n + 1, sizeof(ChannelInfo));
 	gather(query);
-	if (databases_several())
+	if (databases_several() && query->nrooms > 0)
 		everywhere_ask(STATEMENT_INFO_ONLINE,
 					   (const char *const[]){query->rooms.data, query->books.data}, took_rooms,
 					   query);
