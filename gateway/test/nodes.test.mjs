@@ -178,6 +178,9 @@ test('a node that is away: its rooms are degraded, the others go on, and all is 
   assert.equal(await gateway.metric('database_up'), 0)
   assert.equal(await gateway.metric('node_up{node="node0:5432"}'), 1)
   assert.equal(await gateway.metric('node_up{node="node1:5432"}'), 0)
+  const api = apiOf(gateway)
+  assert.equal((await api.get({ path: '/channels/private-x' })).status, 200)
+  await assert.rejects(api.get({ path: `/channels/${farChannel}` }), { status: 503 }) // all are asked
   // the first node's rooms know nothing of it
   await enter(newClient(gateway, 'new'), near)
   await until('seen', () => memberIds(rooms.here).includes('new'))

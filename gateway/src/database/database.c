@@ -3,9 +3,9 @@
  *	  One database: its connections, what is asked of it, and whether it does its work.
  *
  * The connection that listens comes first: it learns what the server can do, reads apps and
- *settings, since these name the channel, and LISTENs. Then the others are opened, and one of them
- *notifies us ourselves: if that does not come, a pooler is in between, and we would be deaf for
- *ever. It is done again every few seconds.
+ * settings, since these name the channel, and LISTENs. Then the others are opened, and one of them
+ * notifies us ourselves: if that does not come, a pooler is in between, and we would be deaf for
+ * ever. It is done again every few seconds.
  */
 #include "database/database.h"
 
