@@ -238,6 +238,8 @@ is(on($workers[0], "SELECT added FROM presence.join_room('kim', '$theirs')"), 't
 sql('SELECT presence.shard_with_citus()');
 is(sql("SELECT added FROM presence.join_room('lea', '$mine')"), 't', 'sharded again');
 sql('CALL citus_cleanup_orphaned_resources()'); # what moves left for later
+# Before 17 Citus takes a table that goes with its extension for a partition, and leaves its shards.
+sql('SELECT presence.unshard_from_citus()') if sql('SHOW server_version_num') < 170000;
 sql('DROP EXTENSION presence');
 is(on($_, "SELECT count(*) FROM pg_class WHERE relnamespace = 'presence'::regnamespace"), '0', 'dropped: nothing is left on ' . $_->name)
   for $coordinator, @workers;
