@@ -61,8 +61,7 @@ static uv_signal_t signals[sizeof(signums) / sizeof(signums[0])];
 static int64_t drain_until; /* ms; 0: not stopping */
 static int64_t moved_at;    /* ms; when the last client was */
 static int64_t drain_from;
-static uint64_t to_move;             /* clients there were then */
-static bool degraded[MAX_DATABASES]; /* clients were told so */
+static uint64_t to_move; /* clients there were then */
 static bool stopped;
 
 /* Tells clients, if it is otherwise than before. problem: NULL if there is none. */
@@ -71,9 +70,8 @@ set_degraded(const Database *database, const char *problem)
 {
 	bool now = problem != NULL;
 
-	if (degraded[database->number] == now)
+	if (rooms_degraded(database) == now)
 		return;
-	degraded[database->number] = now;
 	if (now)
 		log_line(LOG_WARNING, "degraded: %s", problem);
 	else
@@ -86,7 +84,7 @@ static void
 consider_restored(void)
 {
 	for (Database *database = HOME; database; database = database_next(database))
-		if (degraded[database->number] && !database_problem(database) && seats_restored(database))
+		if (rooms_degraded(database) && !database_problem(database) && seats_restored(database))
 			set_degraded(database, NULL);
 }
 
@@ -94,8 +92,12 @@ static void
 consider_degraded(void)
 {
 	for (Database *database = HOME; database; database = database_next(database))
-		if (database_problem(database))
-			set_degraded(database, database_problem(database));
+	{
+		const char *problem = database_problem(database);
+
+		if (problem)
+			set_degraded(database, problem);
+	}
 }
 
 /*
@@ -322,10 +324,8 @@ on_lost(Database *database)
 }
 
 static void
-take_settings(Database *database, const DatabaseSettings *now)
+take_settings(const DatabaseSettings *now)
 {
-	if (database != HOME)
-		return;
 	free(settings.channel_prefix);
 	settings.channel_prefix = xstrdup(now->channel_prefix);
 }

@@ -10,7 +10,6 @@
 #include "database/database.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -24,8 +23,7 @@
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
 
-static uv_loop_t *loop;
-static const DatabaseEvents *events;
+const DatabaseEvents *database_events;
 
 /*
  * Whether it does its work
@@ -41,6 +39,12 @@ bool
 database_knows(const Database *database, Statement statement)
 {
 	return statement_is_known(statement, database->learn.new_joins);
+}
+
+bool
+database_skips_locked(const Database *database)
+{
+	return database->learn.new_joins;
 }
 
 void
@@ -97,7 +101,7 @@ close_all(Database *database)
 	if (!was_announced)
 		return;
 	database->lost_at = now_ms();
-	events->lost(database);
+	database_events->lost(database);
 }
 
 static void
@@ -144,11 +148,11 @@ took_settings(const DatabaseSettings *now, void *arg)
 	Database *database = arg;
 
 	database->timeout_ms = now->timeout_ms;
-	database->lines.new_joins = database->skip_locked = database->learn.new_joins;
 	database->has_event_key =
 		now->event_key && hex_bytes(now->event_key, database->event_key, EVENT_KEY_SIZE);
 	trouble_read_only(&database->troubles, now->read_only);
-	events->settings(database, now);
+	if (database == HOME)
+		database_events->settings(now);
 }
 
 static void
@@ -158,14 +162,14 @@ took_apps(const PGresult *rows, void *arg)
 		return;
 	if (PQntuples(rows) == 0)
 		log_line(LOG_WARNING, "presence.pusher_app is empty: no client can connect");
-	events->apps(rows);
+	database_events->apps(rows);
 }
 
 static void
 moved(void *arg)
 {
 	if (arg == HOME)
-		events->moved();
+		database_events->moved();
 }
 
 static void
@@ -219,7 +223,7 @@ check_connected(void *arg)
 				 *database->learn.node ? database->learn.node : "(none)");
 	else
 		log_line(LOG_INFO, "database connected");
-	events->connected(database);
+	database_events->connected(database);
 	database->learn.lineage = LINEAGE_SAME;
 }
 
@@ -254,11 +258,11 @@ notified(const char *channel, const char *payload, void *arg)
 	Database *database = arg;
 
 	if (strcmp(channel, BUS_CHANNEL) != 0)
-		events->member_event(database, payload);
+		database_events->member_event(database, payload);
 	else if (echo_heard(&database->echo, payload))
 		check_connected(database);
 	else if (database == HOME)
-		events->bus_event(payload);
+		database_events->bus_event(payload);
 }
 
 static void
@@ -337,22 +341,20 @@ database_keep(const PGresult *result)
  */
 
 void
-database_init(Database *database, int number, uv_loop_t *loop_, const DatabaseEvents *events_)
+database_init(Database *database, int number, uv_loop_t *loop)
 {
 	static const LineEvents line_events = {line_is_open, line_is_lost, check_connected, notified,
 										   judged};
 	static const LearnEvents learn_events = {refused, took_settings, took_apps, moved,
 											 begun_listening};
 
-	loop = loop_;
-	events = events_;
 	database->number = number;
 	database->timeout_ms = DEFAULT_TIMEOUT_MS;
 	snprintf(database->last_loss, sizeof(database->last_loss), "not connected yet");
 	uv_timer_init(loop, &database->reconnect);
 	database->reconnect.data = database;
 	hosts_start(&database->hosts, loop, found_host, database);
-	lines_start(&database->lines, loop, &database->hosts, &line_events, database);
+	lines_start(&database->lines, loop, &database->hosts, &database->learn, &line_events, database);
 	learn_start(&database->learn, &learn_events, database);
 }
 

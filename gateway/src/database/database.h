@@ -26,8 +26,7 @@ typedef struct Database
 	int number; /* from 0 */
 
 	/* What it told of itself. */
-	int timeout_ms;   /* the lease of a connection */
-	bool skip_locked; /* what join_rooms() knows: DESIGN 0.3 */
+	int timeout_ms; /* the lease of a connection */
 	bool has_event_key;
 	unsigned char event_key[EVENT_KEY_SIZE];
 
@@ -50,12 +49,14 @@ typedef struct DatabaseEvents
 {
 	void (*connected)(Database *database); /* notifications come, joins can be sent */
 	void (*lost)(Database *database);
-	void (*settings)(Database *database, const DatabaseSettings *now);
-	void (*apps)(const PGresult *rows); /* of home; of one column, JSON */
-	void (*moved)(void);                /* rooms are on other nodes than before, as home has it */
+	void (*settings)(const DatabaseSettings *now); /* of home */
+	void (*apps)(const PGresult *rows);            /* of home; of one column, JSON */
+	void (*moved)(void); /* rooms are on other nodes than before, as home has it */
 	void (*member_event)(Database *database, const char *payload);
 	void (*bus_event)(const char *payload); /* of home */
 } DatabaseEvents;
+
+extern const DatabaseEvents *database_events;
 
 extern Database databases[MAX_DATABASES];
 #define HOME (&databases[0])
@@ -81,6 +82,9 @@ extern bool database_connected(const Database *database);
 
 /* Whether it has what a statement calls: the extension is new enough. */
 extern bool database_knows(const Database *database, Statement statement);
+
+/* Whether its join_rooms() has skip_locked: it is of 0.3. */
+extern bool database_skips_locked(const Database *database);
 
 /* Asks on the line of that statement; forgotten at once if that is not ready. */
 extern void database_ask(Database *database, Statement statement, const char *const *values,
@@ -117,8 +121,7 @@ extern void database_wake_in(int ms);
  */
 
 /* Once, before the first connection. */
-extern void database_init(Database *database, int number, uv_loop_t *loop,
-						  const DatabaseEvents *events);
+extern void database_init(Database *database, int number, uv_loop_t *loop);
 
 /* Connects, or anew if it is another one than before. False: it is no connection string, and
  * nothing changes. */

@@ -2,11 +2,10 @@
  * databases.c
  *	  All databases: which there are, and what is done with each of them.
  */
-#include <stdlib.h>
+#include "database/database.h"
 
 #include "base/log.h"
 #include "base/options.h"
-#include "database/database.h"
 
 #define REFRESH_LEAST_MS 250
 
@@ -14,7 +13,6 @@ Database databases[MAX_DATABASES];
 
 static int known; /* that were there ever */
 static uv_loop_t *loop;
-static const DatabaseEvents *events;
 static uv_timer_t wake;
 static bool refresh_wanted;
 
@@ -46,8 +44,12 @@ const char *
 databases_problem(void)
 {
 	for (Database *database = HOME; database; database = database_next(database))
-		if (database_problem(database))
-			return database_problem(database);
+	{
+		const char *problem = database_problem(database);
+
+		if (problem)
+			return problem;
+	}
 	return NULL;
 }
 
@@ -154,20 +156,20 @@ connect_all(const char *const *conninfos, int n)
 	for (int i = 0; i < n; i++)
 	{
 		if (i == known)
-			database_init(&databases[known++], i, loop, events);
+			database_init(&databases[known++], i, loop);
 		ok = database_connect(&databases[i], conninfos[i]) && ok;
 	}
 	return ok;
 }
 
 bool
-databases_start(uv_loop_t *loop_, const DatabaseEvents *events_)
+databases_start(uv_loop_t *loop_, const DatabaseEvents *events)
 {
 	const char *conninfos[MAX_DATABASES];
 	int n = split(conninfos);
 
 	loop = loop_;
-	events = events_;
+	database_events = events;
 	uv_timer_init(loop, &wake);
 	return n <= MAX_DATABASES && connect_all(conninfos, n);
 }
@@ -189,7 +191,7 @@ databases_reload(void)
 		database_leave(&databases[i]);
 	}
 	if (were_several || databases_several())
-		events->moved();
+		database_events->moved();
 }
 
 void

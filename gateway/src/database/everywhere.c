@@ -54,12 +54,9 @@ everywhere_ask(Statement statement, const char *const *values, AnswersTaken take
 	question->arg = arg;
 	for (const Database *database = HOME; database; database = database_next(database))
 		question->left++;
-	/* what is forgotten at once leaves the question to those behind it */
-	for (Database *next, *database = HOME; database; database = next)
-	{
-		next = database_next(database);
+	/* the last one may free it at once, no other can */
+	for (Database *database = HOME; database; database = database_next(database))
 		database_ask(database, statement, values, answered, forgotten, question);
-	}
 }
 
 bool

@@ -4,7 +4,6 @@
  */
 #include "database/hosts.h"
 
-#include <libpq-fe.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #ifndef GATEWAY_HOSTS_H
 #define GATEWAY_HOSTS_H
 
+#include <libpq-fe.h>
 #include <uv.h>
 
 #include "base/util.h"
@@ -34,7 +35,7 @@ typedef struct Hosts
 	uv_loop_t *loop;
 	HostsFound found;
 	void *arg;
-	struct _PQconninfoOption *given;
+	PQconninfoOption *given;
 	const char *whole; /* of a service: libpq knows where that is */
 	Host list[MAX_HOSTS];
 	int n;

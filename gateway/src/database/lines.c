@@ -27,9 +27,10 @@ typedef struct Ask
 } Ask;
 
 void
-lines_start(Lines *lines, uv_loop_t *loop, const Hosts *hosts, const LineEvents *events, void *arg)
+lines_start(Lines *lines, uv_loop_t *loop, const Hosts *hosts, const Learn *learn,
+			const LineEvents *events, void *arg)
 {
-	*lines = (Lines){.loop = loop, .hosts = hosts, .events = events, .arg = arg};
+	*lines = (Lines){.loop = loop, .hosts = hosts, .learn = learn, .events = events, .arg = arg};
 	for (int i = 0; i < LINES; i++)
 		lines->list[i].lines = lines;
 }
@@ -146,16 +147,16 @@ connected(Pg *pg, void *arg)
 	Line *line = arg;
 	const Lines *lines = line->lines;
 	LineName name = name_of(line);
-	char *session = session_text(name, options.statement_ms, lines->new_joins);
+	char *session = session_text(name, options.statement_ms, lines->learn->new_joins);
 
 	pg_prepare(pg, "session", session);
 	free(session);
 	pg_ask(pg, "session", 0, NULL, took_session, NULL, line);
 	for (int i = 0; i < STATEMENTS; i++)
 	{
-		const StatementText *text = statement_text((Statement) i, lines->new_joins);
+		const StatementText *text = statement_text((Statement) i, lines->learn->new_joins);
 
-		if (text->line == name && statement_is_known((Statement) i, lines->new_joins))
+		if (text->line == name && statement_is_known((Statement) i, lines->learn->new_joins))
 			pg_prepare(pg, text->name, text->sql);
 	}
 	lines->events->opened(name, pg, lines->arg);
@@ -229,11 +230,11 @@ void
 lines_ask(Lines *lines, Statement statement, const char *const *values, PgAnswer answer,
 		  PgForgotten forgotten, void *arg)
 {
-	const StatementText *text = statement_text(statement, lines->new_joins);
+	const StatementText *text = statement_text(statement, lines->learn->new_joins);
 	const Line *line = &lines->list[text->line];
 	Ask *ask;
 
-	if (!line->ready || !statement_is_known(statement, lines->new_joins))
+	if (!line->ready || !statement_is_known(statement, lines->learn->new_joins))
 	{
 		if (forgotten)
 			forgotten(arg);

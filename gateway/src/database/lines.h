@@ -6,6 +6,7 @@
 #define GATEWAY_LINES_H
 
 #include "database/hosts.h"
+#include "database/learn.h"
 #include "database/pg.h"
 #include "database/statements.h"
 
@@ -36,16 +37,16 @@ typedef struct Lines
 {
 	uv_loop_t *loop;
 	const Hosts *hosts;
+	const Learn *learn; /* what the server knows */
 	const LineEvents *events;
 	void *arg;
 	Line list[LINES];
-	bool new_joins;    /* what the server knows (learn.h) */
 	int64_t joined_at; /* ms; when the last join was answered, whatever it joined */
 	char slow[64];
 } Lines;
 
-extern void lines_start(Lines *lines, uv_loop_t *loop, const Hosts *hosts, const LineEvents *events,
-						void *arg);
+extern void lines_start(Lines *lines, uv_loop_t *loop, const Hosts *hosts, const Learn *learn,
+						const LineEvents *events, void *arg);
 
 /* Opens one, if it is not there, to the address that was found. */
 extern void line_open(Lines *lines, LineName name);

@@ -356,7 +356,7 @@ info_of(const Join *join)
 	const Seat *seat = join->seat;
 	const char *known = NULL;
 
-	if (!seat->room->database->skip_locked || seat->subscription->active)
+	if (!database_skips_locked(seat->room->database) || seat->subscription->active)
 		known = room_user_info(seat->room, seat->user_id);
 	return known ? known : seat->user_info;
 }
@@ -447,7 +447,7 @@ unblock(Joins *joins)
 			continue;
 		DL_DELETE(joins->blocked, join);
 		join->is_blocked = false;
-		join->max_batch = database_of(joins)->skip_locked ? MAX_BATCH : 1;
+		join->max_batch = database_skips_locked(database_of(joins)) ? MAX_BATCH : 1;
 		DL_APPEND(joins->waiting, join);
 	}
 }

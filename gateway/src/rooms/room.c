@@ -191,6 +191,12 @@ rooms_degrade(const Database *database, bool is)
 		tell_if_degraded(room);
 }
 
+bool
+rooms_degraded(const Database *database)
+{
+	return degraded[database->number];
+}
+
 /*
  * Where they are
  */

@@ -91,6 +91,7 @@ extern bool rooms_restored(const Database *database);
 
 /* Says on which databases nothing gets through; rooms there, and all if it is home, are told. */
 extern void rooms_degrade(const Database *database, bool degraded);
+extern bool rooms_degraded(const Database *database);
 
 /* It is not known any more where a room is; where all are. It is asked in so many ms. */
 extern void room_doubt(Room *room, int ms);

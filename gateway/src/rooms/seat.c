@@ -37,6 +37,27 @@ typedef struct Left
 static Left *lefts;
 static bool any_removed;
 
+/* The one after it, of all that have a seat in the room; after NULL: the first. */
+static Seat *
+next_seat(const Room *room, const Seat *seat)
+{
+	const Channel *channel = seat ? seat->subscription->channel : room->channels;
+	const Subscription *subscription = seat      ? seat->subscription->next
+									   : channel ? channel->subscriptions
+												 : NULL;
+
+	for (;;)
+	{
+		for (; subscription; subscription = subscription->next)
+			if (subscription->seat)
+				return subscription->seat;
+		channel = channel ? channel->room_next : NULL;
+		if (!channel)
+			return NULL;
+		subscription = channel->subscriptions;
+	}
+}
+
 /*
  * Coming and going
  */
@@ -287,22 +308,6 @@ elsewhere(Seat *seat, const char *why)
  */
 
 static void
-each_seat(Room *room, void (*call)(Seat *seat))
-{
-	Channel *channel;
-	Subscription *subscription;
-
-	DL_FOREACH2(room->channels, channel, room_next)
-	{
-		DL_FOREACH(channel->subscriptions, subscription)
-		{
-			if (subscription->seat)
-				call(subscription->seat);
-		}
-	}
-}
-
-static void
 move_out(Seat *seat)
 {
 	Database *from = seat->room->database;
@@ -318,30 +323,6 @@ move_out(Seat *seat)
 	seat->timed_out = false;
 }
 
-static void
-move_in(Seat *seat)
-{
-	if (!seat->removed)
-		join_want(seat);
-}
-
-static Seat *
-first_seat(const Room *room)
-{
-	Channel *channel;
-	Subscription *subscription;
-
-	DL_FOREACH2(room->channels, channel, room_next)
-	{
-		DL_FOREACH(channel->subscriptions, subscription)
-		{
-			if (subscription->seat)
-				return subscription->seat;
-		}
-	}
-	return NULL;
-}
-
 /* With the last one the room may go. */
 static void
 end_seats(const char *book_id)
@@ -350,7 +331,7 @@ end_seats(const char *book_id)
 	Room *room;
 	Seat *seat;
 
-	while ((room = room_find(bytes_of(name))) && (seat = first_seat(room)))
+	while ((room = room_find(bytes_of(name))) && (seat = next_seat(room, NULL)))
 	{
 		log_refusal(seat, "no --database is of the node of its room");
 		end_refused(seat);
@@ -361,16 +342,18 @@ end_seats(const char *book_id)
 void
 seats_place(Room *room, Database *database)
 {
-	if (room->database)
-		each_seat(room, move_out);
+	for (Seat *seat = next_seat(room, NULL); room->database && seat; seat = next_seat(room, seat))
+		move_out(seat);
 	room_place(room, database);
 	if (!database)
 	{
 		end_seats(room->book_id);
 		return;
 	}
-	each_seat(room, move_in);
-	if (!first_seat(room) && database_connected(database) && !seats_rejoining(database))
+	for (Seat *seat = next_seat(room, NULL); seat; seat = next_seat(room, seat))
+		if (!seat->removed)
+			join_want(seat);
+	if (!next_seat(room, NULL) && database_connected(database) && !seats_rejoining(database))
 		room_want(room); /* somebody watches; with a seat it is read when that has joined */
 }
 
@@ -395,17 +378,9 @@ presence_ended(Seat *seat, int64_t presence_id, const char *reason)
 static void
 member_ended(Room *room, const char *user_id, int64_t presence_id, const char *reason)
 {
-	Channel *channel;
-	Subscription *subscription;
-
-	DL_FOREACH2(room->channels, channel, room_next)
-	{
-		DL_FOREACH(channel->subscriptions, subscription)
-		{
-			if (subscription->seat && strcmp(subscription->seat->user_id, user_id) == 0)
-				presence_ended(subscription->seat, presence_id, reason);
-		}
-	}
+	for (Seat *seat = next_seat(room, NULL); seat; seat = next_seat(room, seat))
+		if (strcmp(seat->user_id, user_id) == 0)
+			presence_ended(seat, presence_id, reason);
 }
 
 static void
