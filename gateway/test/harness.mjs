@@ -94,15 +94,35 @@ export async function newDatabase(settings = {}) {
   await sql("INSERT INTO presence.pusher_app (app_id, key, secret) VALUES ('1', 'app-key', 'app-secret')")
   const members = async (book) =>
     (await sql('SELECT user_id FROM presence.room_members($1) ORDER BY user_id', [book])).rows.map((row) => row.user_id)
-  // An event as the database itself would send it.
-  const notify = async (event) => {
+  // An event as the database itself would send it; or with the key of another one.
+  const notify = async (event, signer = sql) => {
     const head = JSON.stringify(event).slice(0, -1)
-    const hasKey = (await sql("SELECT to_regprocedure('presence.event_key()') IS NOT NULL AS ok")).rows[0].ok
-    const mac = hasKey ? createHmac('sha256', (await sql('SELECT presence.event_key() AS key')).rows[0].key).update(head).digest('hex').slice(0, 32) : ''
+    const hasKey = (await signer("SELECT to_regprocedure('presence.event_key()') IS NOT NULL AS ok")).rows[0].ok
+    const mac = hasKey ? createHmac('sha256', (await signer('SELECT presence.event_key() AS key')).rows[0].key).update(head).digest('hex').slice(0, 32) : ''
     await sql("SELECT pg_notify('presence', $1)", [`${head}${hasKey ? `,"mac":"${mac}"` : ''}}`])
   }
   return { name, sql, members, notify }
 }
+
+// Rooms spread over nodes, by a catalogue that looks like that of Citus: shard 0 has those whose hash is not
+// negative ("here"), shard 1 the others ("there"). This is the node of the number local; each shard is on the one of its.
+export async function spreadRooms({ sql }, local, shards) {
+  await sql(`SET allow_system_table_mods = on;
+    CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT ${local} AS groupid;
+    CREATE TABLE pg_catalog.pg_dist_node AS SELECT n AS groupid, 'node' || n AS nodename, 5432 AS nodeport, 'primary' AS noderole FROM generate_series(0, 2) AS n;
+    CREATE TABLE pg_catalog.pg_dist_shard (logicalrelid regclass, shardid bigint, shardminvalue text, shardmaxvalue text);
+    CREATE TABLE pg_catalog.pg_dist_placement (shardid bigint, groupid integer);
+    INSERT INTO pg_dist_shard VALUES ('presence.room_shard', 0, '0', '2147483647'), ('presence.room_shard', 1, '-2147483648', '-1');
+    INSERT INTO pg_dist_placement VALUES (0, ${shards[0]}), (1, ${shards[1]});
+    RESET allow_system_table_mods`)
+  await tellOfMove(sql)
+}
+export async function moveShard(databases, shard, node) {
+  for (const { sql } of databases) await sql('UPDATE pg_dist_placement SET groupid = $2 WHERE shardid = $1', [shard, node])
+  for (const { sql } of databases) await tellOfMove(sql)
+}
+// Citus does so by an invalidation of room_shard.
+const tellOfMove = (sql) => sql('ALTER TABLE presence.room_shard SET (autovacuum_enabled = off); ALTER TABLE presence.room_shard RESET (autovacuum_enabled)')
 
 // Gateways
 

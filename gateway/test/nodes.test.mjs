@@ -3,36 +3,20 @@
 // itself is in test/t/050_citus.pl.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { createHmac } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
-  admin, apiOf, authenticate, authorize, closeAll, enter, eventsOf, hook, memberIds, newClient, newDatabase, newReceiver, newSocket, ownDirectory, sleep,
-  startGateway, until
+  admin, apiOf, authorize, closeAll, enter, eventsOf, hook, memberIds, moveShard, newClient, newDatabase, newReceiver, newSocket, ownDirectory, sleep,
+  spreadRooms, startGateway, until
 } from './harness.mjs'
 
-
-// Of one node: which it is, and that the two halves of all rooms are spread over both.
+// One node, of rooms whose halves are on the first two.
 async function newNode(number) {
   const node = await newDatabase({ 'presence.timeout': '6s' })
-  await node.sql(`SET allow_system_table_mods = on;
-    CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT ${number} AS groupid;
-    CREATE TABLE pg_catalog.pg_dist_node AS SELECT n AS groupid, 'node' || n AS nodename, 5432 AS nodeport, 'primary' AS noderole FROM generate_series(0, 2) AS n;
-    CREATE TABLE pg_catalog.pg_dist_shard (logicalrelid regclass, shardid bigint, shardminvalue text, shardmaxvalue text);
-    CREATE TABLE pg_catalog.pg_dist_placement (shardid bigint, groupid integer);
-    INSERT INTO pg_dist_shard VALUES ('presence.room_shard', 0, '0', '2147483647'), ('presence.room_shard', 1, '-2147483648', '-1');
-    INSERT INTO pg_dist_placement VALUES (0, 0), (1, 1);
-    SELECT setval(s.oid::regclass, (${number}::bigint << 48) + 1, false) FROM pg_class AS s WHERE s.relnamespace = 'presence'::regnamespace AND s.relkind = 'S';
-    RESET allow_system_table_mods`)
-  await invalidate(node)
+  await spreadRooms(node, number, [0, 1])
+  await node.sql(`SELECT setval(s.oid::regclass, (${number}::bigint << 48) + 1, false) FROM pg_class AS s WHERE s.relnamespace = 'presence'::regnamespace AND s.relkind = 'S'`)
   node.conninfo = `host=${process.env.PGHOST} user=gateway dbname=${node.name}`
   return node
-}
-// Citus tells of a change by an invalidation of room_shard.
-const invalidate = (node) => node.sql('ALTER TABLE presence.room_shard SET (autovacuum_enabled = off); ALTER TABLE presence.room_shard RESET (autovacuum_enabled)')
-async function move(shard, to, nodes) {
-  for (const node of nodes) await node.sql('UPDATE pg_dist_placement SET groupid = $2 WHERE shardid = $1', [shard, to])
-  for (const node of nodes) await invalidate(node)
 }
 // A node that is away: no connection is left, and none comes.
 const away = (node) => admin(`ALTER DATABASE ${node.name} ALLOW_CONNECTIONS false`)
@@ -153,10 +137,7 @@ test('an event counts if it is signed by the node of its room', async () => {
   const before = await gateway.metric('events_refused_total')
   const forged = (n) => ({ event: 'member_added', seq: 1000 + n, channel: farChannel, book_id: far, user_id: `forged-${n}`, presence_id: n, user_info: null, is_author: false, at: '2026-01-01T00:00:00Z' })
   // the other node's key, where the room is; and the right key, where it is not
-  const { rows } = await nodes[0].sql('SELECT encode(presence.event_key(), \'hex\') AS key')
-  const head = JSON.stringify(forged(1)).slice(0, -1)
-  const mac = createHmac('sha256', Buffer.from(rows[0].key, 'hex')).update(head).digest('hex').slice(0, 32)
-  await nodes[1].sql("SELECT pg_notify('presence', $1)", [`${head},"mac":"${mac}"}`])
+  await nodes[1].notify(forged(1), nodes[0].sql)
   await nodes[0].notify(forged(2))
   await nodes[1].notify(forged(3))
   await until('the last one', () => memberIds(channel).includes('forged-3'))
@@ -227,7 +208,7 @@ test('a room that moves takes all with it; members, who watches, and who comes m
   const [ann, ben] = [newClient(gateway, 'ann'), newClient(gateway, 'ben')]
   const [there, here] = [await enter(ann, far), await enter(ann, near)]
   await enter(ben, far)
-  await move(1, 0, nodes)
+  await moveShard(nodes, 1, 0)
   const cat = newClient(gateway, 'cat')
   await enter(cat, far)
   await until('all are there', async () => (await open(nodes[0], far)).join() === 'ann,ben,cat', 15_000)
@@ -242,7 +223,7 @@ test('a room that moves takes all with it; members, who watches, and who comes m
   cat.disconnect()
   await until('cat has left', async () => !(await open(nodes[0], far)).includes('cat'))
   // and back
-  await move(1, 1, nodes)
+  await moveShard(nodes, 1, 1)
   await until('all are back', async () => (await open(nodes[1], far)).join() === 'ann,ben', 15_000)
   await until('the list', () => memberIds(there).join() === 'ann,ben')
 })
@@ -266,7 +247,7 @@ test('a node without a --database: its rooms are refused, and join when it is na
   const third = await newNode(2)
   const config = join(ownDirectory('nodes-'), 'gateway.conf')
   const write = (list) => writeFileSync(config, list.map(({ conninfo }) => `database=${conninfo}\n`).join(''))
-  await move(1, 2, [...two, third])
+  await moveShard([...two, third], 1, 2)
   write(two)
   const own = await startGateway(two[0], ['--config', config], { conninfo: null })
   await until('both are there', async () => (await own.status('/readyz')) === 200)
@@ -280,7 +261,7 @@ test('a node without a --database: its rooms are refused, and join when it is na
   const there = await enter(newClient(own, 'ben'), 'there')
   assert.deepEqual(await open(third, 'there'), ['ben'])
   // and a node that is left: its rooms have moved before
-  await move(1, 0, [...two, third])
+  await moveShard([...two, third], 1, 0)
   await until('moved', async () => (await open(two[0], 'there')).join() === 'ben')
   write(two)
   own.kill('SIGHUP')

@@ -2,27 +2,16 @@
 // catalogue is one that looks like that of Citus; the cluster itself is in test/t/050_citus.pl.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { authorize, closeAll, newDatabase, newSocket, startGateway, until } from './harness.mjs'
+import { authorize, closeAll, moveShard, newDatabase, newSocket, spreadRooms, startGateway, until } from './harness.mjs'
 
 let database, gateway
 before(async () => {
   database = await newDatabase()
-  // this node's are the rooms whose hash is not negative
-  await database.sql(`SET allow_system_table_mods = on;
-    CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT 1 AS groupid;
-    CREATE TABLE pg_catalog.pg_dist_node AS SELECT n AS groupid, 'node' || n AS nodename, 5432 AS nodeport, 'primary' AS noderole FROM generate_series(1, 2) AS n;
-    CREATE TABLE pg_catalog.pg_dist_shard (logicalrelid regclass, shardid bigint, shardminvalue text, shardmaxvalue text);
-    CREATE TABLE pg_catalog.pg_dist_placement (shardid bigint, groupid integer);
-    INSERT INTO pg_dist_shard VALUES ('presence.room_shard', 1, '-2147483648', '-1'), ('presence.room_shard', 2, '0', '2147483647');
-    INSERT INTO pg_dist_placement VALUES (1, 2), (2, 1);
-    RESET allow_system_table_mods`)
-  await moved()
+  await spreadRooms(database, 1, [1, 2])
   gateway = await startGateway(database)
 })
 after(closeAll)
 
-// Citus tells of a change by an invalidation of room_shard.
-const moved = () => database.sql('ALTER TABLE presence.room_shard SET (autovacuum_enabled = off); ALTER TABLE presence.room_shard RESET (autovacuum_enabled)')
 const node = async (book) => (await database.sql('SELECT nodename FROM presence.room_node($1)', [book])).rows[0].nodename
 const say = (raw, book, user) => {
   const channel = `presence-room-${book}`
@@ -40,12 +29,10 @@ test('a room of another node fails alone', async () => {
 
 test('a room that moves away takes its seats, not the others', { timeout: 60_000 }, async () => {
   const [stays, goes] = [await newSocket(gateway), await newSocket(gateway)]
-  await database.sql('UPDATE pg_dist_placement SET groupid = 1')
-  await moved()
+  await moveShard([database], 1, 1)
   await stays.subscribe('presence-room-here', { user_id: 'ann' })
   await goes.subscribe('presence-room-there', { user_id: 'ann' })
-  await database.sql('UPDATE pg_dist_placement SET groupid = 2 WHERE shardid = 1')
-  await moved()
+  await moveShard([database], 1, 2)
   await goes.next('pusher:subscription_error', 40_000)
   const { rows } = await database.sql("SELECT book_id, leave_reason FROM presence.room_presence WHERE user_id = 'ann' ORDER BY 1")
   assert.deepEqual(rows, [{ book_id: 'here', leave_reason: null }, { book_id: 'there', leave_reason: 'timeout' }])
