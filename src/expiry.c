@@ -161,7 +161,7 @@ remember(MemberKey *after, MemberKey last, bool done)
 }
 
 bool
-expiry_adopt(DatabaseSlot *slot)
+expiry_adopt(DatabaseSlot *slot, bool *busy)
 {
 	static MemberKey after = {NULL, NULL}; /* in TopMemoryContext */
 	MemberKey last = after;
@@ -175,7 +175,7 @@ expiry_adopt(DatabaseSlot *slot)
 	if (after.user_id == NULL)
 		connections_clear_table();
 	if (adopts)
-		done = members_adopt(&last, ADOPT_BATCH, (int64) presence_timeout * 1000);
+		done = members_adopt(&last, ADOPT_BATCH, (int64) presence_timeout * 1000, busy);
 	remember(&after, last, done);
 	store_close(&store);
 	transaction_end();

@@ -15,8 +15,9 @@ extern bool expiry_run(void);
 
 /*
  * Adopts some of the open presences that nothing holds, in a transaction of its own; true: there
- * are more. Where their table comes by logical replication, none.
+ * are more. Where their table comes by logical replication, none. busy is set if a transaction held
+ * one.
  */
-extern bool expiry_adopt(DatabaseSlot *slot);
+extern bool expiry_adopt(DatabaseSlot *slot, bool *busy);
 
 #endif /* PRESENCE_EXPIRY_H */

@@ -296,9 +296,9 @@ members_expire(MemberKey *members, int n, Moment moment)
 	return closed.n;
 }
 
-/* Those whose rooms are on another node. Whoever is busy comes with the next round. */
+/* Those whose rooms are on another node. */
 static void
-end_moved(const Presences *presences)
+end_moved(const Presences *presences, bool *busy)
 {
 	Moment moment = moment_now();
 	Ending *endings = palloc(sizeof(Ending) * Max(presences->n, 1));
@@ -309,8 +309,13 @@ end_moved(const Presences *presences)
 	{
 		MemberKey member = presences->list[i].member;
 
-		if (shards_is_here(member.book_id) || connections_lock(member, NULL, false) == LOCK_BUSY)
+		if (shards_is_here(member.book_id))
 			continue;
+		if (connections_lock(member, NULL, false) == LOCK_BUSY)
+		{
+			*busy = true;
+			continue;
+		}
 		(void) connections_close(member, NULL, moment);
 		endings[n++] = (Ending){.member = member,
 								.left_at = moment.at,
@@ -324,12 +329,12 @@ end_moved(const Presences *presences)
 }
 
 bool
-members_adopt(MemberKey *after, int limit, int64 lease)
+members_adopt(MemberKey *after, int limit, int64 lease, bool *busy)
 {
 	Presences presences = presences_after(*after, limit);
 
 	if (shards_there())
-		end_moved(&presences);
+		end_moved(&presences, busy);
 	for (int i = 0; i < presences.n; i++)
 	{
 		MemberKey member = presences.list[i].member;
@@ -337,9 +342,12 @@ members_adopt(MemberKey *after, int limit, int64 lease)
 
 		if (!shards_is_here(member.book_id))
 			continue;
-		if (connections_of(member, moment_now()).total == 0 &&
-			connections_lock(member, NULL, false) != LOCK_BUSY &&
-			connections_of(member, moment_now()).total == 0 && presence_find(member, &presence))
+		if (connections_of(member, moment_now()).total > 0)
+			continue;
+		if (connections_lock(member, NULL, false) == LOCK_BUSY)
+			*busy = true;
+		else if (connections_of(member, moment_now()).total == 0 &&
+				 presence_find(member, &presence))
 			connections_adopt(member, presence_held(&presence), lease);
 	}
 	if (presences.n > 0)

@@ -30,9 +30,11 @@ extern int members_empty_room(text *book_id);
  */
 extern int members_expire(MemberKey *members, int n, Moment moment);
 
-/* Stand-ins for up to limit open presences that nothing holds, after a member; true: that is all.
+/*
+ * Stand-ins for up to limit open presences that nothing holds, after a member; true: that is all.
+ * busy is set if some may be without one since a transaction holds them.
  */
-extern bool members_adopt(MemberKey *after, int limit, int64 lease);
+extern bool members_adopt(MemberKey *after, int limit, int64 lease, bool *busy);
 
 /* Deletes the presences of a user or of a book, with events for the open ones. */
 extern int64 members_forget_user(text *user_id);

@@ -35,10 +35,11 @@ static void
 adopt_all(void)
 {
 	MemberKey after = {NULL, NULL};
+	bool busy; /* the next sweep will have it */
 
 	if (presences_come_by_replication())
 		return;
-	while (!members_adopt(&after, ADOPT_BATCH, (int64) presence_timeout * 1000))
+	while (!members_adopt(&after, ADOPT_BATCH, (int64) presence_timeout * 1000, &busy))
 		CHECK_FOR_INTERRUPTS();
 }
 

@@ -249,12 +249,28 @@ expire(void)
 	return Max(Min(next_lease(), presence_monotonic() + MAX_SLEEP), soonest);
 }
 
+/*
+ * What a transaction held may be left without a stand-in when it rolls back: such is looked for
+ * again soon, but a tenth of the time at most.
+ */
 static int64
 adopt(void)
 {
+	static int64 began = 0;
+	static bool busy = false;
+	int64 wait = KEEP_HOUSE;
+
 	if (!extension_is_there())
 		return presence_monotonic() + RETRY;
-	return expiry_adopt(slot) ? 0 : presence_monotonic() + KEEP_HOUSE;
+	if (began == 0)
+		began = presence_monotonic();
+	if (expiry_adopt(slot, &busy))
+		return 0;
+	if (busy)
+		wait = Min(Max(RETRY, 9 * (presence_monotonic() - began)), KEEP_HOUSE);
+	began = 0;
+	busy = false;
+	return presence_monotonic() + wait;
 }
 
 /* presence.history_retention: a batch now, the next one when the pace allows it. */
