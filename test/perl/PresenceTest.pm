@@ -107,8 +107,9 @@ sub wait_for_no_worker
 	return;
 }
 
-# stop_worker(node, pid): SIGSTOP, while it waits for something to do. At any other moment it may hold
-# a lock that others need.
+# stop_worker(node, pid), the launcher too: SIGSTOP, while it waits for something to do. At any other
+# moment it may hold a lock that others need, also who asks what it waits for: such an answer is not
+# waited for long.
 sub stop_worker
 {
 	my ($node, $pid) = @_;
@@ -117,8 +118,12 @@ sub stop_worker
 		'the worker to rest',
 		sub
 		{
+			my ($late, $waits_for);
+
 			kill 'STOP', $pid;
-			return 1 if $node->safe_psql('postgres', "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") eq 'Extension';
+			$node->psql('postgres', "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid",
+				stdout => \$waits_for, timeout => 10, timed_out => \$late);
+			return 1 if ($waits_for // '') eq 'Extension';
 			kill 'CONT', $pid;
 			return 0;
 		});

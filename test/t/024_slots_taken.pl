@@ -28,7 +28,7 @@ sub take_slot
 
 	stop_worker($node, $worker);
 	$app->query("SELECT presence.join_room('untold-' || i, '$room', ttl => '1 h') FROM generate_series(1, 3) AS i");
-	kill 'STOP', $launcher if $launcher ne '';
+	stop_worker($node, $launcher) if $launcher ne '';
 	kill 'TERM', $worker;
 	$other->query("SET $parallel = on; SET parallel_leader_participation = off");
 	kill 'CONT', $worker;
