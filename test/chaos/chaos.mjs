@@ -221,6 +221,11 @@ function report(number, world) {
       // there was no such server
     }
   }
+  for (const { now, port } of world.gateways ?? []) {
+    const kept = `${process.env.CHAOS_LOGS}/chaos-${world.seed}-gateway-${port}.log`
+    writeFileSync(kept, now.log)
+    console.log(`# a gateway's log: ${kept}`)
+  }
   console.log(`# to replay it: SEED=${world.seed} make soak MINUTES=0`)
 }
 

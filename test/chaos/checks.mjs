@@ -82,7 +82,7 @@ async function eventually(world, name, check, seconds) {
   } while (Date.now() < start + seconds * 1000 * slowness)
   for (const what of found.slice(0, 8)) world.wrong(`${name}: ${what}`)
   for (const row of await world.server.query(held).catch(() => [])) world.say(JSON.stringify(row))
-  for (const { now, pid } of world.gateways) world.say(`gateway ${pid}: ${(await now.get('/metrics').catch(() => '')).match(/^presence_gateway_(sockets|rooms|subscriptions|seats|drops|heartbeat)\S* \S+$/gm)?.join(', ')}`)
+  for (const { now, pid } of world.gateways) world.say(`gateway ${pid}: ${(await now.get('/metrics').catch(() => '')).match(/^(?!.*_bucket)presence_gateway_\S* (?!0$)\S+$/gm)?.join(', ').replaceAll('presence_gateway_', '')}`)
   for (const { number, user, channels, pusher } of world.clients)
     world.say(`client ${number} (${user}, ${pusher?.connection.state}, ${pusher?.connection.socket_id}): ${[...channels.keys()].join(' ')}; pusher-js: ${pusher?.channels.all().map(({ name, subscribed, subscriptionPending, subscriptionCancelled }) => `${name} ${subscribed} ${subscriptionPending} ${subscriptionCancelled}`).join(', ')}`)
 }

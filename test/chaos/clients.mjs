@@ -53,6 +53,11 @@ function disconnect(pusher) {
   else pusher.connection.bind('connected', () => pusher.disconnect())
 }
 
+// Nor does it forget, with its socket, a subscription that was given up while it was pending: the next one would have it.
+function forgetCancelled() {
+  for (const channel of this.allChannels()) if (channel.subscriptionCancelled) this.unsubscribe(channel.name)
+}
+
 export class Client {
   constructor(world, number) {
     Object.assign(this, { world, number, channels: new Map(), pusher: null, events: 0 })
@@ -75,6 +80,7 @@ export class Client {
       this.close()
       this.user = user
       this.pusher = newClient(gateway, user, { enabledTransports: ['ws'] })
+      this.pusher.connection.bind('connecting', forgetCancelled, this.pusher)
     } else if (what === 'subscribe' && !this.channels.has(book)) {
       this.channels.set(book, this.pusher.subscribe(`presence-room-${book}`))
     } else if (what === 'unsubscribe' && this.channels.delete(book)) this.pusher.unsubscribe(`presence-room-${book}`)
