@@ -3,6 +3,6 @@
 import { joinTab, leaveEverywhere } from '@/lib/presence-api'
 
 export const joinRoom = (bookId: string, { connectionId }: { connectionId: string }) =>
-  joinTab({ bookId, connectionId }, 'connecting')
+  joinTab({ bookId, connectionId })
 
 export const leaveRoom = (bookId: string) => leaveEverywhere(bookId)

@@ -21,7 +21,8 @@ vi.mock('@/actions/presence', () => ({
   leaveRoom: (...args: [never]) => server.actions.leaveRoom(...args)
 }))
 vi.mock('@/lib/presence-api', () => ({
-  joinTab: (...args: [never, never]) => server.routes.joinTab(...args),
+  joinTab: (...args: [never]) => server.routes.joinTab(...args),
+  touchTab: (...args: [never]) => server.routes.touchTab(...args),
   pollTab: (...args: [never, never, never]) => server.routes.pollTab(...args),
   leaveTab: (...args: [never]) => server.routes.leaveTab(...args),
   leaveEverywhere: (...args: [never]) => server.routes.leaveEverywhere(...args),
@@ -54,6 +55,13 @@ const after = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms))
 const onEvent = (event: PresenceEvent) => void events.push(event)
 const told = () => events.filter(({ type }) => type === 'joined' || type === 'left' || type === 'updated')
 const tellAll = (data: object) => act(async () => hearFromServer(data))
+
+// The server's answers wait, until the function that this returns is called.
+function hold(): () => void {
+  let open = () => {}
+  server.gate = new Promise((resolve) => (open = resolve))
+  return () => open()
+}
 
 function enter(book: string | null = 'emma', strict = false) {
   return renderHook(({ bookId }) => usePresenceChannel(bookId, { onEvent }), {
@@ -118,9 +126,9 @@ describe('joining', () => {
   it('holds its presence itself with a Pusher account', async () => {
     holds = false
     await enterLive()
-    expect(server.calls).toEqual(['join', 'poll null', 'join polling'])
+    expect(server.calls).toEqual(['join', 'poll null', 'join tab', 'touch'])
     await after(70_000)
-    expect(server.calls.slice(3)).toEqual(['poll v1', 'poll v1', 'poll v1'])
+    expect(server.calls.slice(4)).toEqual(['poll v1', 'poll v1', 'poll v1'])
   })
 
   it('takes join times and the author from the database, who is there from the channel', async () => {
@@ -148,7 +156,7 @@ describe('joining', () => {
     server.actions.joinRoom.mockRejectedValueOnce(unknown)
     server.actions.leaveRoom.mockRejectedValueOnce(unknown)
     const { result } = await enterLive()
-    expect(server.calls.slice(0, 2)).toEqual(['join connecting', 'poll null'])
+    expect(server.calls.slice(0, 2)).toEqual(['join tab', 'poll null'])
     expect(ids()).toEqual(['me'])
     await act(() => result.current.leave())
     expect(server.calls.at(-1)).toBe('leave everywhere')
@@ -174,7 +182,7 @@ describe('joining', () => {
     server.routes.joinTab.mockReturnValueOnce(new Promise(() => undefined))
     enter()
     await after(10_000 + 10_000 + 20_000)
-    expect(server.calls).toEqual(['join polling', 'poll null'])
+    expect(server.calls).toEqual(['join tab', 'touch', 'poll null'])
     expect(ids()).toEqual(['me'])
   })
 })
@@ -238,13 +246,13 @@ describe('falling back', () => {
     act(() => pusher.become('connecting'))
     expect(result.current).toMatchObject({ connectionMode: 'polling', isConnected: false })
     await after(500)
-    expect(server.calls).toEqual(['join polling'])
+    expect(server.calls).toEqual(['join tab', 'touch'])
     server.members.push(member('ben', 5))
     server.version++
     await after(10_000)
     expect(ids()).toEqual(['me', 'ben'])
     await after(60_000)
-    expect(server.calls).toEqual(['join polling', 'poll v1', 'poll v2', 'poll v2'])
+    expect(server.calls).toEqual(['join tab', 'touch', 'poll v1', 'poll v2', 'poll v2'])
 
     act(() => pusher.become('connected'))
     expect(result.current.connectionMode).toBe('polling')
@@ -310,7 +318,7 @@ describe('falling back', () => {
     await after(half - 1)
     expect(server.calls).toEqual([])
     await after(1)
-    expect(server.calls).toEqual(['join polling'])
+    expect(server.calls).toEqual(['join tab', 'touch'])
   })
 
   it('waits longer when the gateway has lost its database, and asks nothing if it is back', async () => {
@@ -326,7 +334,7 @@ describe('falling back', () => {
     expect(server.calls).toEqual(['leave tab'])
     act(() => channel().emit('presence:degraded'))
     await after(3_500)
-    expect(server.calls.at(-1)).toBe('join polling')
+    expect(server.calls.at(-1)).toBe('touch')
     act(() => channel().emit('presence:restored'))
     act(() => channel().emit('presence:restored'))
     await after(0)
@@ -340,11 +348,11 @@ describe('falling back', () => {
       server.calls = []
       act(() => pusher.become('connecting'))
       await after(500)
-      expect(server.calls).toEqual(['join polling'])
+      expect(server.calls).toEqual(['join tab', 'touch'])
       act(() => pusher.become('connected'))
       succeed()
       await after(0)
-      expect(server.calls).toEqual(['join polling', 'leave tab'])
+      expect(server.calls).toEqual(['join tab', 'touch', 'leave tab'])
       await after(60_000)
     }
   })
@@ -375,7 +383,7 @@ describe('falling back', () => {
     act(() => pusher.become('unavailable'))
     await after(500)
     expect(events.map((event) => event.type === 'mode' && event.mode)).toEqual(['realtime', 'polling'])
-    expect(server.calls.filter((call) => call === 'join polling')).toHaveLength(1)
+    expect(server.calls.filter((call) => call === 'join tab')).toHaveLength(1)
   })
 
   it('shows the list again when the others have had time to join', async () => {
@@ -383,7 +391,7 @@ describe('falling back', () => {
     act(() => pusher.become('connecting'))
     server.members = [member('me', 0)]
     await after(500)
-    expect(server.calls.at(-1)).toBe('join polling')
+    expect(server.calls.at(-1)).toBe('touch')
     expect(ids()).toEqual(['me', 'ann', 'ben'])
     server.members = [member('me', 0), member('ann', 9)]
     server.version++
@@ -424,7 +432,52 @@ describe('falling back', () => {
     await enterPolling()
     server.joined = false
     await after(30_000)
-    expect(server.calls).toEqual(['poll v1', 'join polling'])
+    expect(server.calls).toEqual(['poll v1', 'join tab', 'touch'])
+  })
+
+  it('asks for the lease at once, in one go with the join: a hidden tab has no timer in time', async () => {
+    await enterLive()
+    server.calls = []
+    const open = hold()
+    act(() => pusher.become('connecting'))
+    await after(500)
+    act(() => pusher.become('connected'))
+    succeed() // wants to release what the join made
+    expect(server.calls).toEqual(['join tab'])
+    await act(async () => open())
+    await after(0)
+    expect(server.calls).toEqual(['join tab', 'touch', 'leave tab'])
+    const [[joined], [touched]] = [server.routes.joinTab.mock.lastCall!, server.routes.touchTab.mock.lastCall!]
+    expect(touched).toEqual(joined)
+  })
+
+  it('joins again if the lease was not renewed', async () => {
+    await enterLive()
+    server.calls = []
+    server.routes.touchTab.mockResolvedValueOnce({ success: false, error: 'unavailable' })
+    act(() => pusher.become('connecting'))
+    await after(500)
+    expect(server.calls).toEqual(['join tab'])
+    await after(10_000)
+    expect(server.calls).toEqual(['join tab', 'join tab', 'touch'])
+  })
+
+  it.each([
+    ['and not if the user has left meanwhile', true, ['leave tab']],
+    ['if the connection was gone for another reason', false, ['join tab', 'touch']]
+  ])('joins again, %s', async (_, left, then) => {
+    await enterLive()
+    server.calls = []
+    server.left = left
+    server.routes.touchTab.mockImplementationOnce(async () => {
+      server.joined = false
+      return { success: true, data: { joined: false } }
+    })
+    act(() => pusher.become('connecting'))
+    await after(500)
+    await after(10_000)
+    expect(server.calls).toEqual(['join tab', 'poll v1', ...then])
+    expect(store().currentChannel).toBe(left ? null : ROOM)
   })
 
   it('marks the list as old when nothing answers, until something does', async () => {
@@ -522,7 +575,7 @@ describe('waking', () => {
     await after(0)
     expect(result.current.connectionMode).toBe('polling')
     expect(pusher.calls).toEqual(['disconnect', 'connect'])
-    expect(server.calls).toEqual(['join polling', 'poll v1'])
+    expect(server.calls).toEqual(['join tab', 'touch', 'poll v1'])
     expect(ids()).toEqual(['me', 'ben'])
   })
 
@@ -537,7 +590,69 @@ describe('waking', () => {
     server.calls = []
     restore()
     await after(0)
-    expect(server.calls).toEqual(['join polling', 'poll v1'])
+    expect(server.calls).toEqual(['join tab', 'touch', 'poll v1'])
+    // By another name, which a beacon that is late does not end.
+    const [tab] = server.routes.joinTab.mock.lastCall!
+    expect(tab.connectionId).not.toBe(server.beacons[0]!.connectionId)
+    expect(server.routes.touchTab.mock.lastCall).toEqual([tab])
+    expect(server.routes.pollTab.mock.lastCall![0]).toEqual(tab)
+  })
+
+  it('takes no answer about the connection that its beacon ended for one about the stay', async () => {
+    await enterPolling()
+    const open = hold()
+    server.joined = false
+    server.left = true
+    await after(30_000)
+    expect(server.calls).toEqual(['poll v1'])
+    act(() => void window.dispatchEvent(new Event('pagehide')))
+    restore()
+    await act(async () => open())
+    await after(30_000)
+    expect(server.calls.slice(0, 3)).toEqual(['poll v1', 'join tab', 'touch'])
+    expect(store().currentChannel).toBe(ROOM)
+  })
+
+  it('renews nothing that its beacon may have overtaken', async () => {
+    await enterLive()
+    const open = hold()
+    server.calls = []
+    act(() => pusher.become('connecting'))
+    await after(500)
+    act(() => void window.dispatchEvent(new Event('pagehide')))
+    await act(async () => open())
+    await after(9_000)
+    expect(server.calls).toEqual(['join tab'])
+    await after(1_000)
+    expect(server.calls.slice(0, 3)).toEqual(['join tab', 'join tab', 'touch'])
+    const [before, now] = server.routes.joinTab.mock.calls.map(([{ connectionId }]) => connectionId)
+    expect(now).not.toBe(before)
+  })
+
+  it('joins by the new name, too, if its beacon was sent while it asked for the lease', async () => {
+    await enterLive()
+    const answersJoin = hold()
+    server.calls = []
+    act(() => pusher.become('connecting'))
+    await after(500)
+    const answersTouch = hold()
+    await act(async () => answersJoin())
+    await after(0)
+    expect(server.calls).toEqual(['join tab', 'touch'])
+    act(() => void window.dispatchEvent(new Event('pagehide')))
+    await act(async () => answersTouch())
+    await after(10_000)
+    expect(server.calls.slice(2, 4)).toEqual(['join tab', 'touch'])
+  })
+
+  it('joins again if it goes on after its beacon as if nothing had been', async () => {
+    await enterPolling()
+    act(() => void window.dispatchEvent(new Event('pagehide')))
+    server.joined = false
+    server.left = true
+    await after(30_000)
+    expect(server.calls.slice(0, 2)).toEqual(['join tab', 'touch'])
+    expect(store().currentChannel).toBe(ROOM)
   })
 
   it('shows from when the list is, if nothing answers then', async () => {
@@ -603,6 +718,20 @@ describe('leaving', () => {
     expect(server.calls).toEqual([])
   })
 
+  it('in another tab, while this one joins, is not undone by that join', async () => {
+    await enterLive()
+    const open = hold()
+    server.calls = []
+    act(() => pusher.become('connecting'))
+    await after(500)
+    await tellAll({ type: 'room-left', bookId: 'emma', at: Date.now() })
+    expect(server.calls).toEqual(['join tab'])
+    await act(async () => open())
+    await after(60_000)
+    expect(server.calls).toEqual(['join tab', 'leave tab'])
+    expect(server.routes.leaveTab.mock.lastCall).toEqual(server.routes.joinTab.mock.lastCall)
+  })
+
   it('that is older than this stay ended another one', async () => {
     const { result } = await enterLive()
     await tellAll({ type: 'room-left', bookId: 'emma', at: Date.now() - 5_000 })
@@ -614,7 +743,7 @@ describe('leaving', () => {
     server.joined = false
     server.left = true
     await after(30_000)
-    expect(server.calls).toEqual(['poll v1'])
+    expect(server.calls).toEqual(['poll v1', 'leave tab'])
     expect(result.current.currentChannel).toBeNull()
     expect(events.at(-1)).toEqual({ type: 'left-elsewhere' })
   })
@@ -655,6 +784,18 @@ describe('leaving', () => {
     expect(left.connectionId).toBe(joined?.connectionId)
     expect(pusher.calls).toEqual([])
     expect(ids()).toEqual([])
+  })
+
+  it('while it joins to poll asks for no lease any more', async () => {
+    const { unmount } = await enterLive()
+    const open = hold()
+    server.calls = []
+    act(() => pusher.become('connecting'))
+    await after(500)
+    unmount()
+    await act(async () => open())
+    await after(60_000)
+    expect(server.calls).toEqual(['join tab', 'leave tab'])
   })
 
   it("survives StrictMode's second effect: one room, one binding each", async () => {

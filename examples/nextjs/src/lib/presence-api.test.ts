@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { closeTab, joinTab, leaveEverywhere, leaveTab, pollTab } from './presence-api'
+import { closeTab, joinTab, leaveEverywhere, leaveTab, pollTab, touchTab } from './presence-api'
 
 const tab = { bookId: 'emma', connectionId: 'c' }
 const at = '2026-11-25T14:00:00.000Z'
@@ -21,10 +21,12 @@ afterEach(() => vi.unstubAllGlobals())
 describe('the routes', () => {
   it('are at URLs that stay, with JSON that stays', async () => {
     answer = () => Response.json({ success: true, data: { ...presence, more: 'of a later build' } })
-    expect(await joinTab(tab, 'polling')).toEqual({
+    expect(await joinTab(tab)).toEqual({
       success: true,
       data: { ...presence, joinedAt: new Date(at), lastActiveAt: new Date(at) }
     })
+    answer = () => Response.json({ success: true, data: { joined: true } })
+    expect(await touchTab(tab)).toEqual({ success: true, data: { joined: true } })
     const state = { version: '1', members: null, joined: true, left: false, authorId: null }
     answer = () => Response.json({ success: true, data: state })
     // As a server answers that is older than the page.
@@ -33,7 +35,8 @@ describe('the routes', () => {
     expect(await leaveTab(tab)).toMatchObject({ success: true, data: { left: true } })
     await leaveEverywhere('emma')
     expect(asked).toEqual([
-      ['/api/presence/join', { ...tab, lease: 'polling' }],
+      ['/api/presence/join', { ...tab, lease: 'connecting' }],
+      ['/api/presence/touch', tab],
       ['/api/presence/poll', { ...tab, known: '1', presenceId: '7', changes: true }],
       ['/api/presence/leave', tab],
       ['/api/presence/leave', { bookId: 'emma' }]

@@ -35,11 +35,15 @@ async function post<T>(path: string, body: object, schema: z.ZodType<T>): Promis
   }
 }
 
-type Tab = { bookId: string; connectionId: string }
+export type Tab = { bookId: string; connectionId: string }
+const touched = z.object({ joined: z.boolean() })
 const left = z.object({ left: z.boolean(), at: z.coerce.date() })
 
-export const joinTab = (tab: Tab, lease: 'connecting' | 'polling'): Promise<ActionResult<RoomPresence>> =>
-  post('join', { ...tab, lease }, roomPresence)
+export const joinTab = (tab: Tab): Promise<ActionResult<RoomPresence>> =>
+  post('join', { ...tab, lease: 'connecting' }, roomPresence)
+
+// Gives a connection that is there the lease of one that polls; opens none.
+export const touchTab = (tab: Tab) => post('touch', tab, touched)
 
 export const pollTab = (tab: Tab, known: string | null, presenceId: string | null): Promise<ActionResult<RoomState>> =>
   post('poll', { ...tab, known, presenceId, changes: true }, roomState)

@@ -19,7 +19,7 @@ import { getPusherClient, socketHolds, type PresenceChannel } from '@/lib/pusher
 import { usePresenceStore, type ConnectionMode } from '@/stores/usePresenceStore'
 import { channelOf, failure, type ActionError, type ActionResult, type RoomPresence } from './members'
 import type { Notification } from './notifications'
-import { closeTab, joinTab, leaveEverywhere, leaveTab, pollTab } from './presence-api'
+import { closeTab, joinTab, leaveEverywhere, leaveTab, pollTab, touchTab, type Tab } from './presence-api'
 import { RoomList, type MemberEvent, type Subscribed } from './room-list'
 import { Serial } from './serial'
 import { onUserEvent, tellOtherTabs } from './user-events'
@@ -46,8 +46,8 @@ const randomSpread = (members: number) =>
 
 export class RoomSession {
   private readonly channelName: string
-  // A name of its own for each stay, so that a late leave never ends a new one.
-  private readonly connectionId = randomId()
+  // A name of its own for each stay, and after each goodbye, so that a late leave never ends a new one.
+  private tab: Tab
   private readonly store = usePresenceStore.getState
   private readonly pusher = getPusherClient()
   private readonly socketHolds = socketHolds()
@@ -74,6 +74,7 @@ export class RoomSession {
   ) {
     this.channelName = channelOf(bookId)
     this.list = new RoomList(this.socketHolds, onEvent)
+    this.tab = newTab(bookId)
   }
 
   // From the user's Join to his Leave.
@@ -99,8 +100,9 @@ export class RoomSession {
 
   // A page that is older than the last deploy has actions that the server no longer knows.
   private joinByAction(): Promise<ActionResult<RoomPresence>> {
-    return joinRoom(this.bookId, { connectionId: this.connectionId }).catch((error: unknown) => {
-      if (isOfAnotherBuild(error)) return joinTab(this.tab, 'connecting')
+    const { tab } = this
+    return joinRoom(this.bookId, { connectionId: tab.connectionId }).catch((error: unknown) => {
+      if (isOfAnotherBuild(error)) return joinTab(tab)
       throw error
     })
   }
@@ -128,10 +130,6 @@ export class RoomSession {
     if (this.holding) await this.calls.run(() => leaveTab(this.tab))
   }
 
-  private get tab() {
-    return { bookId: this.bookId, connectionId: this.connectionId }
-  }
-
   // Nothing is heard, sent or drawn after this.
   private detach(): void {
     this.closed = true
@@ -144,7 +142,7 @@ export class RoomSession {
 
   // Joining, polling, releasing: one at a time, in order.
 
-  private async join(lease: 'connecting' | 'polling', call = () => joinTab(this.tab, lease)): Promise<boolean> {
+  private async join(lease: 'connecting' | 'polling', call = () => this.joinToPoll()): Promise<boolean> {
     this.holding = true
     const result = await this.calls.run(call)
     if (this.closed) return false
@@ -156,15 +154,29 @@ export class RoomSession {
     return true
   }
 
+  // Only a renewal gives the lease of a tab that polls: a join that is overtaken by the goodbye of its
+  // page leaves a ghost, for as long as the lease that it gave. At once: a hidden tab has no timer in time.
+  private async joinToPoll(): Promise<ActionResult<RoomPresence>> {
+    const { tab } = this
+    const isOver = () => this.closed || tab !== this.tab
+    const joined = await joinTab(tab)
+    if (!joined.success) return joined
+    if (isOver()) return failure('unavailable')
+    const touched = await touchTab(tab)
+    // If it was not there any more, the next poll says whether the user has left.
+    return touched.success && !isOver() ? joined : failure('unavailable')
+  }
+
   private async poll(): Promise<boolean> {
+    const { tab } = this
     const result = await this.calls.run(() => {
       this.list.asks()
-      return pollTab(this.tab, this.list.known, this.presence?.id ?? null)
+      return pollTab(tab, this.list.known, this.presence?.id ?? null)
     })
     if (this.closed) return false
     if (!result.success) return this.refused(result.error)
     this.list.answered(result.data, this.isLive ? this.subscribers : null)
-    if (!this.tabHolds) return true
+    if (!this.tabHolds || tab !== this.tab) return true
     if (result.data.left) return this.leftElsewhere()
     return result.data.joined || this.join('polling')
   }
@@ -214,10 +226,16 @@ export class RoomSession {
     return false
   }
 
+  // A join that is on its way would bring the user back.
+  private giveUp(): void {
+    if (this.holding) void this.calls.run(() => leaveTab(this.tab))
+  }
+
   private leftElsewhere(): false {
     this.detach()
     this.store().leaveChannel()
     this.onEvent({ type: 'left-elsewhere' })
+    this.giveUp()
     return false
   }
 
@@ -347,7 +365,11 @@ export class RoomSession {
   }
 
   private onHide = (): void => {
-    if (this.holding) closeTab(this.tab)
+    if (!this.holding) return
+    closeTab(this.tab)
+    // The page may be back, from the cache, before the server has heard that.
+    this.tab = newTab(this.bookId)
+    this.joinFirst = true
   }
 
   private onUserEvent = (event: Notification): void => {
@@ -360,11 +382,12 @@ export class RoomSession {
 
   private signedOut(): void {
     this.refused('unauthorized')
-    if (this.holding) void this.calls.run(() => leaveTab(this.tab))
+    this.giveUp()
   }
 }
 
 // Not crypto.randomUUID, which exists on https and localhost only.
-function randomId(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+function newTab(bookId: string): Tab {
+  const bytes = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0'))
+  return { bookId, connectionId: bytes.join('') }
 }

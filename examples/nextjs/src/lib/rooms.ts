@@ -2,6 +2,7 @@
 // is signed in, if the book exists. A rule of your own goes into findReadable.
 
 import 'server-only'
+import { randomUUID } from 'node:crypto'
 import { after } from 'next/server'
 import { memberRow, type Member, type RoomPresence, type RoomState } from './members'
 import { presence, presenceOn } from './presence'
@@ -12,7 +13,9 @@ import { userInfo, type SessionUser } from './user-info'
 
 // How long a tab may be silent. While it connects: presence.timeout, 25
 // seconds, so that who vanishes is gone within 30. While it polls, every 30
-// seconds: browsers let timers of hidden tabs fire once a minute only.
+// seconds: browsers let timers of hidden tabs fire once a minute only. That one
+// is given by touchTab(), to a connection that is there: a join may be overtaken by
+// the leave that was to end it, and then its lease has to.
 const LEASES = { connecting: null, polling: '75 seconds' } as const
 
 export type Lease = keyof typeof LEASES
@@ -61,17 +64,38 @@ export async function leaveRoom(user: SessionUser, bookId: string, connectionId?
   return row
 }
 
+// A tab that has joined is going to poll. Not joined: its connection is not there, and none is opened.
+export const touchTab = async (user: SessionUser, bookId: string, connectionId: string) => ({
+  joined: await renew(user, bookId, connectionId, LEASES.polling)
+})
+
 // A page is being closed, or reloaded: its connection ends after presence.linger,
-// as that of a socket does, unless the reader is back by then.
+// as that of a socket does, unless the reader is back by then. Meanwhile it has a name
+// that the page does not know: a touch that comes late would renew it.
 export async function closeTab(user: SessionUser, bookId: string, connectionId: string): Promise<Left> {
   const linger = await lingerOf()
   if (!linger) return leaveRoom(user, bookId, connectionId)
-  await prisma.$transaction(async (tx) => {
-    const room = presenceOn(tx)
-    if (!(await room.touchRoom(user.id, bookId, connectionId))) return // has left already
-    await room.joinRoom(user.id, bookId, { connectionId, ttl: linger })
-  })
+  await renew(user, bookId, connectionId, linger, randomUUID())
   return { left: false, at: new Date() }
+}
+
+class HasLeft extends Error {}
+
+// Gives a connection that is there another lease, and perhaps another name. False: it is not there.
+async function renew(user: SessionUser, bookId: string, connectionId: string, ttl: string, name = connectionId) {
+  const run = async (room: ReturnType<typeof presenceOn>) => {
+    if (!(await room.touchRoom(user.id, bookId, connectionId))) throw new HasLeft()
+    const { added } = await room.joinRoom(user.id, bookId, { connectionId: name, ttl })
+    if (added) throw new HasLeft() // between the two: he is not to be brought back
+    if (name !== connectionId) await room.leaveRoom(user.id, bookId, connectionId)
+  }
+  try {
+    await prisma.$transaction((tx) => run(presenceOn(tx)))
+    return true
+  } catch (error) {
+    if (error instanceof HasLeft) return false
+    throw error
+  }
 }
 
 // presence.linger, as a lease (a second at least); null if there is none.

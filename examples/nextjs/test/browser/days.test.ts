@@ -60,7 +60,7 @@ describe('a deploy', { timeout: 240_000 }, () => {
       await tab.leave()
       await eventually('Ann left', async () => (await membersOf(book)).length === 0)
       // The action of the old page was not known, so the route was asked.
-      const asked = () => requests.slice(before).filter(({ path }) => !/\/(poll|join)$/.test(path))
+      const asked = () => requests.slice(before).filter(({ path }) => !/\/(poll|join|touch)$/.test(path))
       await eventually('both are answered', async () => asked().length === 2)
       expect(asked().map(({ path, status }) => [path, status === 200])).toEqual([
         ['/dev/presence-test', false],

@@ -70,12 +70,13 @@ export class FakeServer {
   }
 
   routes = {
-    joinTab: vi.fn((_: Tab, lease: string) => this.answer(`join ${lease}`, this.join)),
+    joinTab: vi.fn((_: Tab) => this.answer('join tab', this.join)),
+    touchTab: vi.fn((_: Tab) => this.answer('touch', () => ({ joined: this.joined }))),
     pollTab: vi.fn((_: Tab, known: string | null, __: string | null) =>
       this.answer(`poll ${known}`, () => ({
         ...this.list(known),
         joined: this.joined,
-        left: this.left,
+        left: !this.joined && this.left,
         authorId: this.authorId
       }))
     ),

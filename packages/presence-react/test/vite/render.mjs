@@ -15,6 +15,7 @@ const answers = {
     leftAt: null,
     isAuthor: false
   },
+  '/api/presence/touch': { joined: true },
   '/api/presence/poll': { version: '1', members: [ann], joined: true, left: false, authorId: null }
 }
 

@@ -17,7 +17,8 @@ vi.mock('@/actions/presence', () => ({
   leaveRoom: (...args: [never]) => server.actions.leaveRoom(...args)
 }))
 vi.mock('@/lib/presence-api', () => ({
-  joinTab: (...args: [never, never]) => server.routes.joinTab(...args),
+  joinTab: (...args: [never]) => server.routes.joinTab(...args),
+  touchTab: (...args: [never]) => server.routes.touchTab(...args),
   pollTab: (...args: [never, never, never]) => server.routes.pollTab(...args),
   leaveTab: (...args: [never]) => server.routes.leaveTab(...args)
 }))

@@ -1,5 +1,6 @@
 // A tab joins, as joinRoom does: again after its lease has ended, or because the
-// page is older than the server and its actions are gone.
+// page is older than the server and its actions are gone. The lease is `connecting`;
+// pages that are older than the route touch ask for `polling`.
 
 import { z } from 'zod'
 import { presenceRoute } from '@/lib/http'
