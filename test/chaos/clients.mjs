@@ -82,7 +82,9 @@ export class Client {
       this.pusher = newClient(gateway, user, { enabledTransports: ['ws'] })
       this.pusher.connection.bind('connecting', forgetCancelled, this.pusher)
     } else if (what === 'subscribe' && !this.channels.has(book)) {
-      this.channels.set(book, this.pusher.subscribe(`presence-room-${book}`))
+      const channel = this.pusher.subscribe(`presence-room-${book}`)
+      channel.bind('pusher:subscription_error', (error) => this.world.say(`client ${this.number} is refused in ${book}: ${JSON.stringify(error)}`))
+      this.channels.set(book, channel)
     } else if (what === 'unsubscribe' && this.channels.delete(book)) this.pusher.unsubscribe(`presence-room-${book}`)
     else if (what === 'leave' && this.pusher.connection.state === 'connected') this.pusher.disconnect()
     else if (what === 'back' && this.pusher.connection.state === 'disconnected') this.pusher.connect()
