@@ -17,6 +17,7 @@
 #include "base/systemd.h"
 #include "database/database.h"
 #include "protocol/api.h"
+#include "protocol/api_channels.h"
 #include "protocol/bus.h"
 #include "protocol/counts.h"
 #include "protocol/opening.h"
@@ -253,6 +254,7 @@ on_turn_end(uv_prepare_t *prepare)
 	places_flush();
 	seats_flush();
 	reads_flush();
+	api_channels_flush();
 	watchlist_flush();
 	cache_writes_flush();
 	cache_reads_flush();
@@ -264,7 +266,7 @@ on_turn_end(uv_prepare_t *prepare)
 	databases_flush();
 	consider_restored();
 	more = conns_flush();
-	if (more || reads_busy())
+	if (more || reads_busy() || api_channels_busy())
 		uv_idle_start(&busy, do_nothing);
 	else
 		uv_idle_stop(&busy);

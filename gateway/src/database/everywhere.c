@@ -14,6 +14,23 @@ typedef struct Question
 	Answers answers;
 } Question;
 
+static bool kept; /* those that are handed out: their taker keeps them */
+
+Answers
+answers_keep(const Answers *answers)
+{
+	kept = true;
+	return *answers;
+}
+
+void
+answers_free(Answers *answers)
+{
+	for (int i = 0; i < answers->n; i++)
+		PQclear(answers->results[i]);
+	answers->n = 0;
+}
+
 static void
 end_one(Question *question, const char *problem)
 {
@@ -23,9 +40,10 @@ end_one(Question *question, const char *problem)
 		answers->problem = problem;
 	if (--question->left > 0)
 		return;
+	kept = false;
 	question->taken(answers, question->arg);
-	for (int i = 0; i < answers->n; i++)
-		PQclear(answers->results[i]);
+	if (!kept)
+		answers_free(answers);
 	free(question);
 }
 

@@ -17,6 +17,10 @@ typedef struct Answers
 /* Called once, when all have answered; answers are this function's for the time of the call. */
 typedef void (*AnswersTaken)(const Answers *answers, void *arg);
 
+/* Called by it: they are the caller's, until answers_free(). */
+extern Answers answers_keep(const Answers *answers);
+extern void answers_free(Answers *answers);
+
 extern void everywhere_ask(Statement statement, const char *const *values, AnswersTaken taken,
 						   void *arg);
 

@@ -3,11 +3,12 @@
  *	  The part of the HTTP API that asks for channels and their users.
  *
  * Which members a room has, the database says, and what the other gateways have of other
- * channels; what is here is added.
+ * channels; what is here is added. A long answer is copied over several turns of the loop.
  */
 #include "protocol/api_channels.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "base/json.h"
 #include "base/names.h"
@@ -18,6 +19,8 @@
 #include "rooms/channel.h"
 #include "rooms/state.h"
 
+#define BYTES_A_TURN (256 * 1024)
+
 /* A request that waits for the database. */
 typedef struct Query
 {
@@ -25,10 +28,19 @@ typedef struct Query
 	App *app;
 	Bytes prefix; /* points into the request */
 	InfoWanted wanted;
-	Buf rooms;     /* of GET /channels: those, as JSON without braces */
 	json_t *names; /* of GET /channels/NAME: the name */
 	Buf answer;    /* and what is known of it */
+
+	/* What the database has answered: the first columns of all rows, with commas between. */
+	Buf rows;
+	Answers answers; /* that are being copied */
+	int result;      /* the one that is next */
+	int row;
+	void (*copied)(struct Query *query);
+	struct Query *prev, *next;
 } Query;
+
+static Query *copying;
 
 static Query *
 new_query(Request *request, App *app)
@@ -44,7 +56,7 @@ new_query(Request *request, App *app)
 static void
 free_query(Query *query)
 {
-	buf_free(&query->rooms);
+	buf_free(&query->rows);
 	json_decref(query->names);
 	buf_free(&query->answer);
 	free(query);
@@ -78,28 +90,72 @@ ask_everywhere(Query *query, Statement statement, const char *const *values, Ans
 	everywhere_ask(statement, values, taken, query);
 }
 
-/* The first columns of all rows, with commas between. */
+/*
+ * Rows
+ */
+
 static void
-add_all(Buf *out, const Answers *answers)
+copy_rows(Query *query, const Answers *answers, void (*copied)(Query *query))
 {
-	size_t begin = out->len;
 	size_t len = 0;
 
+	if (answers->problem)
+	{
+		refuse_query(query, answers->problem);
+		return;
+	}
+	query->answers = answers_keep(answers);
+	query->copied = copied;
 	for (int i = 0; i < answers->n; i++)
 		for (int row = 0; row < PQntuples(answers->results[i]); row++)
 			len += 1 + (size_t) PQgetlength(answers->results[i], row, 0);
-	buf_reserve(out, len);
-	for (int i = 0; i < answers->n; i++)
-	{
-		const PGresult *result = answers->results[i];
+	buf_reserve(&query->rows, len);
+	DL_APPEND(copying, query);
+}
 
-		for (int row = 0; row < PQntuples(result); row++)
-		{
-			if (out->len > begin)
-				buf_addc(out, ',');
-			buf_add(out, PQgetvalue(result, row, 0), (size_t) PQgetlength(result, row, 0));
-		}
+/* False: that was all. */
+static bool
+copy_row(Query *query)
+{
+	const PGresult *result;
+
+	if (query->result == query->answers.n)
+		return false;
+	result = query->answers.results[query->result];
+	if (query->row == PQntuples(result))
+	{
+		query->result++;
+		query->row = 0;
+		return true;
 	}
+	if (query->rows.len > 0)
+		buf_addc(&query->rows, ',');
+	buf_add(&query->rows, PQgetvalue(result, query->row, 0),
+			(size_t) PQgetlength(result, query->row, 0));
+	query->row++;
+	return true;
+}
+
+void
+api_channels_flush(void)
+{
+	Query *query = copying;
+	size_t limit = query ? query->rows.len + BYTES_A_TURN : 0;
+
+	while (query && query->rows.len < limit)
+		if (!copy_row(query))
+		{
+			DL_DELETE(copying, query);
+			answers_free(&query->answers);
+			query->copied(query);
+			return;
+		}
+}
+
+bool
+api_channels_busy(void)
+{
+	return copying != NULL;
 }
 
 static bool
@@ -173,8 +229,8 @@ answer_channels(Query *query, json_t *counts)
 
 	count_own(query, counts);
 	buf_adds(&parts[BEGIN], "{\"channels\":{");
-	parts[ROOMS] = query->rooms;
-	query->rooms = (Buf){0};
+	parts[ROOMS] = query->rows;
+	query->rows = (Buf){0};
 	add_others(&parts[REST], query, counts, parts[ROOMS].len > 0);
 	buf_adds(&parts[REST], "}}");
 	json_decref(counts);
@@ -211,15 +267,7 @@ ask_occupied(Query *query)
 static void
 took_rooms(const Answers *answers, void *arg)
 {
-	Query *query = arg;
-
-	if (answers->problem)
-	{
-		refuse_query(query, answers->problem);
-		return;
-	}
-	add_all(&query->rooms, answers);
-	ask_occupied(query);
+	copy_rows(arg, answers, ask_occupied);
 }
 
 /* Rooms whose channels begin with the prefix; there are none if it is that of other channels. */
@@ -311,20 +359,21 @@ took_channel(const ChannelInfo *info, int n, const char *problem, void *arg)
 }
 
 static void
+answer_users(Query *query)
+{
+	Buf parts[] = {{0}, query->rows, {0}};
+
+	query->rows = (Buf){0};
+	buf_adds(&parts[0], "{\"users\":[");
+	buf_adds(&parts[2], "]}");
+	web_answer_parts(query->request, "application/json", parts, 3);
+	free_query(query);
+}
+
+static void
 listed_users(const Answers *answers, void *arg)
 {
-	Query *query = arg;
-	Buf text = {0};
-
-	if (answers->problem)
-	{
-		refuse_query(query, answers->problem);
-		return;
-	}
-	buf_adds(&text, "{\"users\":[");
-	add_all(&text, answers);
-	buf_adds(&text, "]}");
-	answer_and_free(query, &text);
+	copy_rows(arg, answers, answer_users);
 }
 
 static void

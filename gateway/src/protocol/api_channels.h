@@ -13,4 +13,8 @@ extern void api_get_channels(Request *request, App *app);
 /* rest is NAME or NAME/users */
 extern void api_get_channel(Request *request, App *app, const char *rest);
 
+/* Copies a part of what the database has answered; busy: there is more. */
+extern void api_channels_flush(void);
+extern bool api_channels_busy(void);
+
 #endif /* GATEWAY_API_CHANNELS_H */
