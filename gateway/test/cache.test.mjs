@@ -1,7 +1,7 @@
 // Cache channels: the last event of each, whichever gateway is asked.
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
-import { apiOf, closeAll, newClient, newDatabase, newSocket, startGateway, twoGateways, until } from './harness.mjs'
+import { apiOf, closeAll, ensureRole, newClient, newDatabase, newSocket, startGateway, twoGateways, until } from './harness.mjs'
 
 let database, gateway, other, api
 before(async () => ({ database, gateway, other, api } = await twoGateways()))
@@ -160,7 +160,8 @@ test('a table that is locked costs the trigger, not the heartbeats; the event is
 })
 
 test('strangers of the database read nothing', async () => {
-  await database.sql("DO $$ BEGIN CREATE ROLE nobody_s10; EXCEPTION WHEN duplicate_object THEN NULL; END $$; GRANT pg_read_all_data TO nobody_s10")
+  await ensureRole('nobody_s10')
+  await database.sql('GRANT pg_read_all_data TO nobody_s10')
   const asNobody = (text) => database.sql(`SET ROLE nobody_s10; ${text}`)
   assert.equal((await asNobody('SELECT count(*)::int AS n FROM presence.channel_cache'))[1].rows[0].n, 0)
   await assert.rejects(asNobody("SELECT * FROM presence.cached_events('{1}', '{cache-many}')"), /permission denied/)

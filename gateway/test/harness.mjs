@@ -82,12 +82,16 @@ async function query(database, text, values) {
 }
 export const admin = (text, values) => query('postgres', text, values)
 
+// A role of the cluster, which all files share: another one may be making it at this moment.
+export const ensureRole = (name) =>
+  admin(`DO $$ BEGIN CREATE ROLE ${name} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`)
+
 // A database with the extension and one app, and the role "gateway", which is no superuser.
 export async function newDatabase(settings = {}) {
   const name = `t${randomUUID().slice(0, 8)}`
   await admin(`CREATE DATABASE ${name}`)
   for (const [key, value] of Object.entries(settings)) await admin(`ALTER DATABASE ${name} SET ${key} = '${value}'`)
-  await admin("DO $$ BEGIN CREATE ROLE gateway LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+  await ensureRole('gateway')
   const sql = (text, values) => query(name, text, values)
   await sql('CREATE EXTENSION presence')
   await sql("SELECT presence.grant_gateway('gateway')")

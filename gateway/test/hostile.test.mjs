@@ -5,8 +5,8 @@ import { statSync } from 'node:fs'
 import pg from 'pg'
 import WebSocket from 'ws'
 import {
-  apiOf, authorize, closeAll, cpuSeconds, dial, during as duringDay, enter, eventsOf, newClient, newDatabase, newSocket, residentMb, sleep, slowness,
-  startGateway, until
+  apiOf, authorize, closeAll, cpuSeconds, dial, during as duringDay, ensureRole, enter, eventsOf, newClient, newDatabase, newSocket, residentMb, sleep,
+  slowness, startGateway, until
 } from './harness.mjs'
 
 let database, hasKey, idle
@@ -153,7 +153,7 @@ test('a slow reader of a large room costs nobody else', { timeout: 60_000 }, asy
  */
 
 async function stranger() {
-  await database.sql("DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+  await ensureRole('stranger')
   const client = new pg.Client({ database: database.name, user: 'stranger' })
   client.heard = []
   client.on('notification', ({ channel, payload }) => client.heard.push({ channel, payload }))

@@ -4,7 +4,7 @@ import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
-import { admin, closeAll, newDatabase, newSocket, startGateway } from './harness.mjs'
+import { closeAll, ensureRole, newDatabase, newSocket, startGateway } from './harness.mjs'
 
 const file = (name) => readFileSync(`${process.env.MONITORING}/${name}`, 'utf8')
 
@@ -40,7 +40,7 @@ const missing = (expressions) => expressions.flatMap(namesIn).filter((name) => !
 
 test('the queries run as the role that monitors, and have the columns that become metrics', async () => {
   assert.equal(queries.length, 3)
-  await admin("DO $$ BEGIN CREATE ROLE observer LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+  await ensureRole('observer')
   await database.sql("SELECT presence.grant_monitor('observer')")
   const client = new pg.Client({ database: database.name, user: 'observer' })
   await client.connect()
