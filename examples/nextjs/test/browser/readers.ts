@@ -61,19 +61,27 @@ export class PlainChromium {
     private readonly browser: Browser
   ) {}
 
-  static async launch(): Promise<PlainChromium> {
+  // One that does not answer when it has started is given up: such things happen to a machine that is busy.
+  static async launch(attempts = 3): Promise<PlainChromium> {
     const directory = mkdtempSync(join(tmpdir(), 'chromium-'))
     const args = ['--headless=new', '--remote-debugging-port=0', `--user-data-dir=${directory}`, ...ARGUMENTS]
     const child = spawn(EXECUTABLE, args, { stdio: 'ignore', detached: true })
+    try {
+      return new PlainChromium(child, await PlainChromium.connect(directory))
+    } catch (error) {
+      if (child.exitCode === null) process.kill(-child.pid!, 'SIGKILL')
+      if (attempts === 1) throw error
+      return PlainChromium.launch(attempts - 1)
+    }
+  }
+
+  private static async connect(directory: string): Promise<Browser> {
     let port = ''
     await eventually('Chromium is up', async () => {
       port = readFileSync(`${directory}/DevToolsActivePort`, 'utf8').split('\n')[0]!
       return port !== ''
     })
-    return new PlainChromium(
-      child,
-      await chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true, timeout: PATIENCE })
-    )
+    return chromium.connectOverCDP(`http://127.0.0.1:${port}`, { noDefaults: true, timeout: PATIENCE / 3 })
   }
 
   async window(reader: Reader): Promise<BrowserContext> {
