@@ -158,20 +158,24 @@ api_channels_busy(void)
 	return copying != NULL;
 }
 
+/* Between begin and rest, which is freed, and the query with it. */
+static void
+answer_rows(Query *query, const char *begin, const Buf *rest)
+{
+	Buf parts[] = {{0}, query->rows, *rest};
+
+	query->rows = (Buf){0};
+	buf_adds(&parts[0], begin);
+	web_answer_parts(query->request, "application/json", parts, 3);
+	free_query(query);
+}
+
 static bool
 query_failed(Query *query, bool ok)
 {
 	if (!ok)
 		refuse_query(query, "the database does not answer this now");
 	return !ok;
-}
-
-static void
-answer_and_free(Query *query, Buf *text)
-{
-	answer_json(query->request, buf_bytes(text));
-	buf_free(text);
-	free_query(query);
 }
 
 /*
@@ -218,24 +222,13 @@ add_others(Buf *out, const Query *query, json_t *counts, bool any)
 static void
 answer_channels(Query *query, json_t *counts)
 {
-	enum
-	{
-		BEGIN,
-		ROOMS,
-		REST,
-		PARTS
-	};
-	Buf parts[PARTS] = {0};
+	Buf rest = {0};
 
 	count_own(query, counts);
-	buf_adds(&parts[BEGIN], "{\"channels\":{");
-	parts[ROOMS] = query->rows;
-	query->rows = (Buf){0};
-	add_others(&parts[REST], query, counts, parts[ROOMS].len > 0);
-	buf_adds(&parts[REST], "}}");
+	add_others(&rest, query, counts, query->rows.len > 0);
+	buf_adds(&rest, "}}");
 	json_decref(counts);
-	web_answer_parts(query->request, "application/json", parts, PARTS);
-	free_query(query);
+	answer_rows(query, "{\"channels\":{", &rest);
 }
 
 static void
@@ -319,13 +312,11 @@ api_get_channels(Request *request, App *app)
 static void
 answer_channel(Query *query, const char *cache)
 {
-	Buf text = query->answer;
-
-	query->answer = (Buf){0};
 	if (cache)
-		buf_addf(&text, ",\"cache\":%s", cache);
-	buf_addc(&text, '}');
-	answer_and_free(query, &text);
+		buf_addf(&query->answer, ",\"cache\":%s", cache);
+	buf_addc(&query->answer, '}');
+	answer_json(query->request, buf_bytes(&query->answer));
+	free_query(query);
 }
 
 static void
@@ -361,13 +352,10 @@ took_channel(const ChannelInfo *info, int n, const char *problem, void *arg)
 static void
 answer_users(Query *query)
 {
-	Buf parts[] = {{0}, query->rows, {0}};
+	Buf rest = {0};
 
-	query->rows = (Buf){0};
-	buf_adds(&parts[0], "{\"users\":[");
-	buf_adds(&parts[2], "]}");
-	web_answer_parts(query->request, "application/json", parts, 3);
-	free_query(query);
+	buf_adds(&rest, "]}");
+	answer_rows(query, "{\"users\":[", &rest);
 }
 
 static void
