@@ -56,6 +56,8 @@ const onEvent = (event: PresenceEvent) => void events.push(event)
 const told = () => events.filter(({ type }) => type === 'joined' || type === 'left' || type === 'updated')
 const tellAll = (data: object) => act(async () => hearFromServer(data))
 
+const hide = () => act(() => void window.dispatchEvent(new Event('pagehide')))
+
 // The server's answers wait, until the function that this returns is called.
 function hold(): () => void {
   let open = () => {}
@@ -516,8 +518,7 @@ describe('falling back', () => {
 
   it('believes the gateway, not a list that is older than its subscription', async () => {
     await enterPolling()
-    let open = () => {}
-    server.gate = new Promise((resolve) => (open = resolve))
+    const open = hold()
     server.version++
     server.members = [member('me', 7), member('ghost', 8)]
     await after(30_000)
@@ -534,8 +535,7 @@ describe('falling back', () => {
     holds = false
     await enterLive('ann')
     await after(10_000)
-    let open = () => {}
-    server.gate = new Promise((resolve) => (open = resolve))
+    const open = hold()
     server.version++
     await after(30_000)
     act(() => channel().remove('ann'))
@@ -548,8 +548,7 @@ describe('falling back', () => {
   it('does not give its presence up if the socket is lost before its turn', async () => {
     enter()
     await after(0)
-    let open = () => {}
-    server.gate = new Promise((resolve) => (open = resolve))
+    const open = hold()
     act(() => pusher.become('connecting'))
     await after(500)
     act(() => pusher.become('connected'))
@@ -583,7 +582,7 @@ describe('waking', () => {
     holds = false
     await enterLive()
     await after(60_000)
-    act(() => void window.dispatchEvent(new Event('pagehide')))
+    hide()
     expect(server.beacons).toHaveLength(1)
     server.joined = false
     server.left = true
@@ -605,7 +604,7 @@ describe('waking', () => {
     server.left = true
     await after(30_000)
     expect(server.calls).toEqual(['poll v1'])
-    act(() => void window.dispatchEvent(new Event('pagehide')))
+    hide()
     restore()
     await act(async () => open())
     await after(30_000)
@@ -619,7 +618,7 @@ describe('waking', () => {
     server.calls = []
     act(() => pusher.become('connecting'))
     await after(500)
-    act(() => void window.dispatchEvent(new Event('pagehide')))
+    hide()
     await act(async () => open())
     await after(9_000)
     expect(server.calls).toEqual(['join tab'])
@@ -639,7 +638,7 @@ describe('waking', () => {
     await act(async () => answersJoin())
     await after(0)
     expect(server.calls).toEqual(['join tab', 'touch'])
-    act(() => void window.dispatchEvent(new Event('pagehide')))
+    hide()
     await act(async () => answersTouch())
     await after(10_000)
     expect(server.calls.slice(2, 4)).toEqual(['join tab', 'touch'])
@@ -647,7 +646,7 @@ describe('waking', () => {
 
   it('joins again if it goes on after its beacon as if nothing had been', async () => {
     await enterPolling()
-    act(() => void window.dispatchEvent(new Event('pagehide')))
+    hide()
     server.joined = false
     server.left = true
     await after(30_000)
@@ -773,8 +772,7 @@ describe('leaving', () => {
   })
 
   it('joins and leaves in order, however fast, and subscribes to nothing', async () => {
-    let open = () => {}
-    server.gate = new Promise((resolve) => (open = resolve))
+    const open = hold()
     const { unmount } = enter()
     unmount()
     await act(async () => open())
@@ -814,8 +812,7 @@ describe('leaving', () => {
 
   it('close() says when the server knows that the tab left', async () => {
     const { result, unmount } = await enterPolling()
-    let open = () => {}
-    server.gate = new Promise((resolve) => (open = resolve))
+    const open = hold()
     const left = vi.fn()
     act(() => void result.current.close().then(left))
     expect(result.current.currentChannel).toBeNull()
@@ -855,13 +852,13 @@ describe('leaving', () => {
     enter()
     await after(0)
     const [, tab] = server.actions.joinRoom.mock.calls[0]!
-    act(() => void window.dispatchEvent(new Event('pagehide')))
+    hide()
     expect(server.beacons).toEqual([{ bookId: 'emma', connectionId: tab?.connectionId }])
   })
 
   it("needs no beacon while the gateway's socket does", async () => {
     await enterLive()
-    act(() => void window.dispatchEvent(new Event('pagehide')))
+    hide()
     expect(server.beacons).toEqual([])
   })
 })
