@@ -82,7 +82,7 @@ open_connection(MemberKey key, text *connection_id, HeldPresence presence, int64
 		old->renewed_by = mine;
 		if (connection != NULL)
 			memory_keep_spare(connection);
-		handle = old->handle;
+		handle = memory_handle(old);
 	}
 	else
 	{
@@ -92,11 +92,11 @@ open_connection(MemberKey key, text *connection_id, HeldPresence presence, int64
 		connection->stand_in = (char) stand_in;
 		memory_hear(connection, presence_now(), mono);
 		if (old != NULL && old->presence_id == presence.id)
-			connection->handle = old->handle;
+			connection->bucket.hash = old->bucket.hash;
 		if (old != NULL)
 			memory_close(old, mine);
 		memory_open(member, connection, mine);
-		handle = connection->handle;
+		handle = memory_handle(connection);
 	}
 	LWLockRelease(memory_lock_of(hash));
 	memory_begin_lease_until(mono + ttl);
@@ -120,7 +120,7 @@ is_chosen(const Choice *choice, ConnectionEntry *connection, Moment moment)
 	if (choice->ended)
 		return memory_is_over(connection, moment);
 	if (choice->handle != 0)
-		return connection->stand_in == NO_STAND_IN && connection->handle == choice->handle;
+		return connection->stand_in == NO_STAND_IN && memory_handle(connection) == choice->handle;
 	if (choice->connection_id != NULL)
 		return connection->stand_in == NO_STAND_IN &&
 			   same_name(connection->connection_id, choice->connection_id);

@@ -40,7 +40,7 @@ static uint64
 member_hash(const RoomEntry *room, text *user_id)
 {
 	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(user_id),
-							   VARSIZE_ANY_EXHDR(user_id), room->hash);
+							   VARSIZE_ANY_EXHDR(user_id), room->bucket.hash);
 }
 
 /* A hash, or a handle, says its partition with its low bits. */
@@ -68,12 +68,10 @@ memory_lock_of_handle(int64 handle)
 	return memory_partition_lock(partition_of((uint64) handle));
 }
 
-static dlist_head *
-bucket_of(dlist_head *buckets, int partition, uint64 hash)
+static Tables *
+tables_of(uint64 hash)
 {
-	Size n = shared_state->buckets_per_partition;
-
-	return &buckets[n * partition + hash / NUM_PARTITIONS % n];
+	return &shared_state->partitions[partition_of(hash)].tables;
 }
 
 /* Copies a text, with the header of four bytes, to the end of an entry. */
@@ -98,12 +96,12 @@ memory_find_room(uint64 hash, Oid relid, text *book_id)
 {
 	dlist_iter iter;
 
-	dlist_foreach (iter, bucket_of(shared_state->rooms, partition_of(hash), hash))
+	dlist_foreach (iter, buckets_find(&tables_of(hash)->rooms, hash))
 	{
-		RoomEntry *room = dlist_container(RoomEntry, node, iter.cur);
+		RoomEntry *room = dlist_container(RoomEntry, bucket.node, iter.cur);
 
-		if (room->hash == hash && room->relid == relid && room->database->dboid == MyDatabaseId &&
-			same_name(room->book_id, book_id))
+		if (room->bucket.hash == hash && room->relid == relid &&
+			room->database->dboid == MyDatabaseId && same_name(room->book_id, book_id))
 			return room;
 	}
 	return NULL;
@@ -115,11 +113,12 @@ memory_find_member(RoomEntry *room, text *user_id)
 	uint64 hash = member_hash(room, user_id);
 	dlist_iter iter;
 
-	dlist_foreach (iter, bucket_of(shared_state->members, partition_of(room->hash), hash))
+	dlist_foreach (iter, buckets_find(&tables_of(room->bucket.hash)->members, hash))
 	{
-		MemberEntry *member = dlist_container(MemberEntry, node, iter.cur);
+		MemberEntry *member = dlist_container(MemberEntry, bucket.node, iter.cur);
 
-		if (member->hash == hash && member->room == room && same_name(member->user_id, user_id))
+		if (member->bucket.hash == hash && member->room == room &&
+			same_name(member->user_id, user_id))
 			return member;
 	}
 	return NULL;
@@ -128,16 +127,15 @@ memory_find_member(RoomEntry *room, text *user_id)
 ConnectionEntry *
 memory_find_handle(int64 handle)
 {
-	dlist_head *bucket =
-		bucket_of(shared_state->handles, partition_of((uint64) handle), (uint64) handle);
+	dlist_head *bucket = buckets_find(&tables_of((uint64) handle)->handles, (uint64) handle);
 	ConnectionEntry *found = NULL;
 	dlist_iter iter;
 
 	dlist_foreach (iter, bucket)
 	{
-		ConnectionEntry *connection = dlist_container(ConnectionEntry, handle_node, iter.cur);
+		ConnectionEntry *connection = dlist_container(ConnectionEntry, bucket.node, iter.cur);
 
-		if (connection->handle != handle)
+		if (memory_handle(connection) != handle)
 			continue;
 		/* one that was renewed has the same handle: the one to be seen, if there is one */
 		found = connection;
@@ -183,14 +181,14 @@ make_room(DatabaseSlot *database, uint64 hash, Oid relid, text *book_id)
 	if (room == NULL)
 		return NULL;
 	memset(room, 0, sizeof(RoomEntry));
-	room->hash = hash;
+	room->bucket.hash = hash;
 	room->database = database;
 	room->relid = relid;
 	dlist_init(&room->members);
 	dlist_init(&room->changing);
 	room->version = pg_atomic_fetch_add_u64(&shared_state->next_version, 1);
 	room->book_id = copy_text((char *) room + MAXALIGN(sizeof(RoomEntry)), book_id);
-	dlist_push_head(bucket_of(shared_state->rooms, partition_of(hash), hash), &room->node);
+	buckets_add(&tables_of(hash)->rooms, &room->bucket);
 	pg_atomic_fetch_add_u32(&database->nrooms, 1);
 	return room;
 }
@@ -200,7 +198,7 @@ free_empty_room(RoomEntry *room)
 {
 	if (!dlist_is_empty(&room->members))
 		return false;
-	dlist_delete(&room->node);
+	buckets_remove(&tables_of(room->bucket.hash)->rooms, &room->bucket);
 	pg_atomic_fetch_sub_u32(&room->database->nrooms, 1);
 	ring_free(room->ring);
 	shared_free(room);
@@ -216,13 +214,20 @@ add_member(RoomEntry *room, text *user_id)
 		return NULL;
 	memset(member, 0, sizeof(MemberEntry));
 	member->room = room;
-	member->hash = member_hash(room, user_id);
+	member->bucket.hash = member_hash(room, user_id);
 	dlist_init(&member->connections);
 	member->user_id = copy_text((char *) member + MAXALIGN(sizeof(MemberEntry)), user_id);
-	dlist_push_head(bucket_of(shared_state->members, partition_of(room->hash), member->hash),
-					&member->node);
+	buckets_add(&tables_of(room->bucket.hash)->members, &member->bucket);
 	dlist_push_tail(&room->members, &member->room_node);
 	return member;
+}
+
+static void
+free_member(MemberEntry *member)
+{
+	buckets_remove(&tables_of(member->room->bucket.hash)->members, &member->bucket);
+	dlist_delete(&member->room_node);
+	shared_free(member);
 }
 
 MemberEntry *
@@ -295,7 +300,7 @@ free_connection(ConnectionEntry *connection)
 {
 	move_in_heap(connection->member->room->database, connection, true, 0);
 	dlist_delete(&connection->node);
-	dlist_delete(&connection->handle_node);
+	buckets_remove(&tables_of(connection->bucket.hash)->handles, &connection->bucket);
 	shared_free(connection);
 }
 
@@ -452,9 +457,7 @@ settle(MemberEntry *member, EndOf end)
 	}
 	if (!dlist_is_empty(&member->connections))
 		return true;
-	dlist_delete(&member->node);
-	dlist_delete(&member->room_node);
-	shared_free(member);
+	free_member(member);
 	return false;
 }
 
@@ -498,18 +501,17 @@ memory_settle_room(RoomEntry *room)
 void
 memory_settle_at_end(uint64 room_hash, uint64 member_hash, bool committed)
 {
-	int partition = partition_of(room_hash);
 	dlist_mutable_iter iter;
 
-	LWLockAcquire(memory_partition_lock(partition), LW_EXCLUSIVE);
-	dlist_foreach_modify (iter, bucket_of(shared_state->members, partition, member_hash))
+	LWLockAcquire(memory_lock_of(room_hash), LW_EXCLUSIVE);
+	dlist_foreach_modify (iter, buckets_find(&tables_of(room_hash)->members, member_hash))
 	{
-		MemberEntry *member = dlist_container(MemberEntry, node, iter.cur);
+		MemberEntry *member = dlist_container(MemberEntry, bucket.node, iter.cur);
 
-		if (member->hash == member_hash && member->room->hash == room_hash)
+		if (member->bucket.hash == member_hash && member->room->bucket.hash == room_hash)
 			(void) settle_with_room(member, committed ? OWN_COMMIT : OWN_ABORT);
 	}
-	LWLockRelease(memory_partition_lock(partition));
+	LWLockRelease(memory_lock_of(room_hash));
 }
 
 ConnectionEntry *
@@ -531,18 +533,17 @@ memory_new_connection(text *connection_id)
 void
 memory_open(MemberEntry *member, ConnectionEntry *connection, TransactionId xmin)
 {
-	int partition = partition_of(member->room->hash);
+	uint64 room_hash = member->room->bucket.hash;
 
-	if (connection->handle == 0)
-		connection->handle =
-			(int64) (pg_atomic_fetch_add_u64(&shared_state->next_handle, 1) * NUM_PARTITIONS +
-					 (uint64) partition);
+	if (memory_handle(connection) == 0)
+		connection->bucket.hash =
+			pg_atomic_fetch_add_u64(&shared_state->next_handle, 1) * NUM_PARTITIONS +
+			(uint64) partition_of(room_hash);
 	connection->member = member;
 	connection->xmin = xmin;
 	connection->xmax = InvalidTransactionId;
 	dlist_push_tail(&member->connections, &connection->node);
-	dlist_push_head(bucket_of(shared_state->handles, partition, (uint64) connection->handle),
-					&connection->handle_node);
+	buckets_add(&tables_of(room_hash)->handles, &connection->bucket);
 	move_in_heap(member->room->database, connection, false, memory_lease_end_mono(connection));
 }
 
@@ -564,7 +565,7 @@ memory_take_due(DatabaseSlot *database, int64 mono, int64 later)
 			pairingheap_remove_first(&heap);
 			first->look_at = later;
 			pairingheap_add(&heap, &first->deadline_node);
-			handle = first->handle;
+			handle = memory_handle(first);
 		}
 	}
 	database->deadlines = heap.ph_root;
@@ -590,18 +591,18 @@ typedef void (*RoomFunction)(RoomEntry *room, void *arg);
 static void
 for_all_rooms(RoomFunction function, void *arg)
 {
-	Size n = shared_state->buckets_per_partition;
-
 	shared_attach();
 	for (int partition = 0; partition < NUM_PARTITIONS; partition++)
 	{
+		const Buckets *rooms = &shared_state->partitions[partition].tables.rooms;
+
 		LWLockAcquire(memory_partition_lock(partition), LW_EXCLUSIVE);
-		for (Size bucket = 0; bucket < n; bucket++)
+		for (uint32 i = 0; i < rooms->n; i++)
 		{
 			dlist_mutable_iter iter;
 
-			dlist_foreach_modify (iter, &shared_state->rooms[n * partition + bucket])
-				function(dlist_container(RoomEntry, node, iter.cur), arg);
+			dlist_foreach_modify (iter, &rooms->heads[i])
+				function(dlist_container(RoomEntry, bucket.node, iter.cur), arg);
 		}
 		LWLockRelease(memory_partition_lock(partition));
 	}
@@ -620,10 +621,8 @@ forget_room(RoomEntry *room)
 
 		dlist_foreach_modify (of_member, &member->connections)
 			free_connection(dlist_container(ConnectionEntry, node, of_member.cur));
-		dlist_delete(&member->node);
-		shared_free(member);
+		free_member(member);
 	}
-	dlist_init(&room->members);
 	(void) free_empty_room(room);
 }
 

@@ -32,8 +32,7 @@
 
 typedef struct RoomEntry
 {
-	dlist_node node; /* of its bucket */
-	uint64 hash;
+	BucketNode bucket;
 	DatabaseSlot *database;
 	Oid relid;           /* of presence.room_presence: that of another extension is another room */
 	dlist_head members;  /* of MemberEntry */
@@ -46,11 +45,10 @@ typedef struct RoomEntry
 
 typedef struct MemberEntry
 {
-	dlist_node node; /* of its bucket */
+	BucketNode bucket;
 	dlist_node room_node;
 	dlist_node changing_node;
 	RoomEntry *room;
-	uint64 hash;
 	TransactionId changer;      /* invalid: settled */
 	bool is_member;             /* as of what is settled: he has connections */
 	TransactionId list_changer; /* if it commits, the room's version grows; or invalid */
@@ -60,10 +58,9 @@ typedef struct MemberEntry
 
 typedef struct ConnectionEntry
 {
-	dlist_node node; /* of the member */
-	dlist_node handle_node;
+	dlist_node node;   /* of the member */
+	BucketNode bucket; /* its hash is the handle */
 	MemberEntry *member;
-	int64 handle;
 	int64 presence_id;
 	TransactionId xmin;          /* opened it; FrozenTransactionId: long ago */
 	TransactionId xmax;          /* closed it; invalid: nobody */
@@ -154,6 +151,12 @@ extern void memory_tidy(void);
 
 /* The same where memory is full: rings give way too. */
 extern void memory_make_room(void);
+
+static inline int64
+memory_handle(const ConnectionEntry *connection)
+{
+	return (int64) connection->bucket.hash;
+}
 
 static inline int64
 memory_lease_end_mono(ConnectionEntry *connection)

@@ -85,7 +85,7 @@ prepare_to_remember(void)
 static void
 remember(MemberEntry *member)
 {
-	LockedMember last = {member->room->hash, member->hash};
+	LockedMember last = {member->room->bucket.hash, member->bucket.hash};
 
 	if (locked.n > 0 && memcmp(&locked.members[locked.n - 1], &last, sizeof(last)) == 0)
 		return;

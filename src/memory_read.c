@@ -90,7 +90,7 @@ memory_copy_text(text *value)
 Connection
 memory_describe(ConnectionEntry *entry)
 {
-	return (Connection){.handle = entry->handle,
+	return (Connection){.handle = memory_handle(entry),
 						.presence = {entry->presence_id, entry->row},
 						.member = {memory_copy_text(entry->member->user_id),
 								   memory_copy_text(entry->member->room->book_id)},
@@ -112,7 +112,7 @@ for_bucket(dlist_head *rooms, MemberFunction function, void *arg)
 
 	dlist_foreach (of_bucket, rooms)
 	{
-		RoomEntry *room = dlist_container(RoomEntry, node, of_bucket.cur);
+		RoomEntry *room = dlist_container(RoomEntry, bucket.node, of_bucket.cur);
 		dlist_iter of_room;
 
 		if (memory_is_of_this_extension(room))
@@ -124,16 +124,15 @@ for_bucket(dlist_head *rooms, MemberFunction function, void *arg)
 static void
 for_all(MemberFunction function, void *arg)
 {
-	Size per_partition = shared_state->buckets_per_partition;
-
 	(void) store_room_presence();
 	for (int partition = 0; partition < NUM_PARTITIONS; partition++)
 	{
 		LWLock *lock = memory_partition_lock(partition);
+		const Buckets *rooms = &shared_state->partitions[partition].tables.rooms;
 
 		LWLockAcquire(lock, LW_SHARED);
-		for (Size bucket = 0; bucket < per_partition; bucket++)
-			for_bucket(&shared_state->rooms[per_partition * partition + bucket], function, arg);
+		for (uint32 i = 0; i < rooms->n; i++)
+			for_bucket(&rooms->heads[i], function, arg);
 		LWLockRelease(lock);
 		CHECK_FOR_INTERRUPTS();
 	}

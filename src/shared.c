@@ -46,7 +46,7 @@ memory_limit(void)
 }
 
 static Size
-buckets_per_partition(void)
+max_buckets(void)
 {
 	return Max(memory_limit() / BYTES_PER_BUCKET / NUM_PARTITIONS, 1);
 }
@@ -54,7 +54,7 @@ buckets_per_partition(void)
 static Size
 buckets_size(void)
 {
-	return sizeof(dlist_head) * NUM_PARTITIONS * buckets_per_partition();
+	return sizeof(dlist_head) * 3 * NUM_PARTITIONS * max_buckets();
 }
 
 static Size
@@ -73,7 +73,7 @@ database_locks(void)
 static Size
 overhead(void)
 {
-	return state_size() + 3 * buckets_size() +
+	return state_size() + buckets_size() +
 		   sizeof(LWLockPadded) * (1 + NUM_PARTITIONS + database_locks());
 }
 
@@ -94,7 +94,7 @@ area_size(void)
 static Size
 shared_size(void)
 {
-	return state_size() + 3 * buckets_size() + area_size() + reserve_size();
+	return state_size() + buckets_size() + area_size() + reserve_size();
 }
 
 static void
@@ -128,14 +128,19 @@ init_slot(DatabaseSlot *slot, LWLock *queue_lock, LWLock *deadline_lock)
 		pg_atomic_init_u64(&slot->counters[i], 0);
 }
 
-static dlist_head *
-init_buckets(char *at)
+static void
+init_tables(dlist_head *heads)
 {
-	dlist_head *buckets = (dlist_head *) at;
+	Size max = max_buckets();
 
-	for (Size i = 0; i < NUM_PARTITIONS * buckets_per_partition(); i++)
-		dlist_init(&buckets[i]);
-	return buckets;
+	for (int i = 0; i < NUM_PARTITIONS; i++, heads += 3 * max)
+	{
+		Tables *tables = &shared_state->partitions[i].tables;
+
+		buckets_init(&tables->rooms, heads, max);
+		buckets_init(&tables->members, heads + max, max);
+		buckets_init(&tables->handles, heads + 2 * max, max);
+	}
 }
 
 /*
@@ -159,11 +164,8 @@ init_state(char *at)
 	pg_atomic_init_u64(&shared_state->next_version, (uint64) shared_state->started_at);
 	pg_atomic_init_u64(&shared_state->bytes_used, overhead());
 	pg_atomic_init_u64(&shared_state->spare_from, 0);
-	shared_state->buckets_per_partition = buckets_per_partition();
-	shared_state->rooms = init_buckets(at);
-	shared_state->members = init_buckets(at + buckets_size());
-	shared_state->handles = init_buckets(at + 2 * buckets_size());
-	shared_state->area = at + 3 * buckets_size();
+	init_tables((dlist_head *) at);
+	shared_state->area = at + buckets_size();
 	shared_state->reserve = (char *) shared_state->area + area_size();
 	for (int i = 0; i < presence_max_databases; i++)
 		init_slot(&shared_state->slots[i], &locks[2 * i].lock, &locks[2 * i + 1].lock);

@@ -21,8 +21,10 @@
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
 
+#include "buckets.h"
+
 /* Rooms are spread over so many parts of the memory, each with a lock of its own. */
-#define NUM_PARTITIONS 64
+#define NUM_PARTITIONS (1 << PARTITION_BITS)
 
 typedef enum WorkerState
 {
@@ -73,6 +75,20 @@ typedef struct DatabaseSlot
 	pg_atomic_uint32 orphaned; /* a worker ended by no wish of ours: listeners may miss events */
 } DatabaseSlot;
 
+/* What is where in a partition, guarded by its lock (memory.c). */
+typedef struct Tables
+{
+	Buckets rooms;
+	Buckets members;
+	Buckets handles;
+} Tables;
+
+typedef union PaddedTables
+{
+	Tables tables;
+	char pad[PG_CACHE_LINE_SIZE];
+} PaddedTables;
+
 typedef struct SharedState
 {
 	LWLock *lock;
@@ -90,10 +106,7 @@ typedef struct SharedState
 	void *reserve;                 /* and a smaller one, for events alone */
 	int area_tranche;
 	LWLockPadded *partition_locks; /* NUM_PARTITIONS; memory.c */
-	Size buckets_per_partition;
-	dlist_head *rooms; /* buckets, NUM_PARTITIONS * buckets_per_partition each; memory.c */
-	dlist_head *members;
-	dlist_head *handles;
+	PaddedTables partitions[NUM_PARTITIONS];
 	DatabaseSlot slots[FLEXIBLE_ARRAY_MEMBER];
 } SharedState;
 
