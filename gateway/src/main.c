@@ -304,6 +304,12 @@ on_watchdog(uv_timer_t *timer)
  */
 
 static void
+on_begins(Database *database)
+{
+	events_restart(database);
+}
+
+static void
 on_connected(Database *database)
 {
 	seats_rejoin(database);
@@ -320,7 +326,6 @@ on_lost(Database *database)
 {
 	if (database == HOME)
 		bus_lost();
-	events_restart(database);
 	if (!stopped)
 		set_degraded(database, database_problem(database));
 }
@@ -392,7 +397,8 @@ start_handles(void)
 int
 main(int argc, char **argv)
 {
-	static const DatabaseEvents events = {.connected = on_connected,
+	static const DatabaseEvents events = {.begins = on_begins,
+										  .connected = on_connected,
 										  .lost = on_lost,
 										  .settings = take_settings,
 										  .apps = take_apps,

@@ -31,11 +31,13 @@ async function clientProcess(gateway, user, book) {
   return child
 }
 
-// Between a gateway and PostgreSQL: can be cut off without a word, or ended.
+// Between a gateway and PostgreSQL: can be cut off without a word, or ended; lets so many connections through at most,
+// and others wait for ever.
 async function newProxy() {
   const dir = mkdtempSync(join(tmpdir(), 'gw-proxy-'))
-  const proxy = { host: dir, cut: false, pairs: new Set() }
+  const proxy = { host: dir, cut: false, most: Infinity, pairs: new Set() }
   const server = net.createServer((client) => {
+    if (proxy.pairs.size >= proxy.most) return client.on('error', () => {})
     const upstream = net.connect(`${process.env.PGHOST}/.s.PGSQL.${process.env.PGPORT ?? 5432}`)
     const pair = { client, upstream }
     proxy.pairs.add(pair)
@@ -133,6 +135,43 @@ test('what happened while PostgreSQL was away from the gateway comes as a differ
   await until('who came meanwhile is in', () => late.channel('presence-room-cut').subscribed)
   assert.deepEqual(eventsOf(ann, 'pusher:member_removed').map(({ id }) => id), ['ben'])
   assert.deepEqual(eventsOf(ann, 'pusher:member_added').map(({ id }) => id).sort(), ['ben', 'cat', 'dan'])
+})
+
+test('a gateway that only listened until PostgreSQL restarted believes the numbers of the new server', { timeout: 60_000 }, async () => {
+  const proxy = await newProxy()
+  proxy.most = 1
+  pgCtl('-m', 'fast', '-w', 'restart') // so that both servers begin with 1
+  const gateway = await startGateway(database, [], { host: proxy.host, ready: false })
+  const ann = newClient(gateway, 'ann')
+  const room = ann.subscribe('presence-room-anew')
+  let joined = 0
+  await until('it knows of the room', async () => (await gateway.metric('rooms')) === 1)
+  await until('it hears of more events than it will of the new server', async () => {
+    await database.sql("SELECT presence.join_room('user-' || $1::int, 'anew', 'early', ttl => '1 s')", [joined++])
+    return (await gateway.metric('member_events_total')) >= 30
+  }, 30_000)
+  assert.equal(await gateway.metric('database_losses_total'), 0)
+  pgCtl('-m', 'fast', '-w', 'restart')
+  proxy.most = Infinity
+  await until('ann is in', () => room.subscribed, 20_000)
+  await database.sql("SELECT presence.join_room('ben', 'anew', ttl => '1 min')")
+  await until('ann hears of ben', () => memberIds(room).includes('ben'))
+  await database.sql("SELECT presence.leave_room('ben', 'anew')")
+  await until('and that he goes', () => !memberIds(room).includes('ben'))
+  assert.equal(await gateway.metric('events_refused_total'), 0)
+})
+
+test('an extension that is dropped and made anew has another key, and the gateway learns it', { timeout: 60_000 }, async () => {
+  const own = await newDatabase()
+  const gateway = await startGateway(own)
+  const ann = await enter(newClient(gateway, 'ann'), 'remade')
+  await own.sql(`BEGIN; DROP EXTENSION presence; CREATE EXTENSION presence; SELECT presence.grant_gateway('gateway');
+    INSERT INTO presence.pusher_app (app_id, key, secret) VALUES ('1', 'app-key', 'app-secret'); COMMIT`)
+  await until('ann is a member there', async () => same(await own.members('remade'), ['ann']), 20_000)
+  await own.sql("SELECT presence.join_room('ben', 'remade', ttl => '1 min')")
+  await until('ann hears of ben', () => same(memberIds(ann), ['ann', 'ben']))
+  await own.sql("SELECT presence.leave_room('ben', 'remade')")
+  await until('and that he goes', () => same(memberIds(ann), ['ann']))
 })
 
 test('a database that does not answer is degraded, and is dropped in the end', { timeout: 90_000 }, async () => {

@@ -236,8 +236,10 @@ line_is_open(LineName name, Pg *pg, void *arg)
 {
 	Database *database = arg;
 
-	if (name == LINE_LISTEN)
-		learn_begin(&database->learn, pg);
+	if (name != LINE_LISTEN)
+		return;
+	database_events->begins(database);
+	learn_begin(&database->learn, pg);
 }
 
 /* One that does not listen is opened anew alone, if the others are there. */

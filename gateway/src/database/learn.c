@@ -55,17 +55,25 @@ took_apps(const PGresult *result, bool ok, void *arg)
 		refuse(learn, result);
 }
 
+/* Nothing is believed by less than what was learned before LISTEN. */
 static void
 took_key(const PGresult *result, bool ok, void *arg)
 {
 	Learn *learn = arg;
+	const char *key = ok && PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
 
-	*learn->event_key = '\0';
-	if (!ok)
-		log_line(LOG_WARNING, "forged notifications can't be told: %s",
-				 PQresultErrorMessage(result));
-	else if (PQntuples(result) == 1 && PQgetlength(result, 0, 0) == 2 * EVENT_KEY_SIZE)
-		strcpy(learn->event_key, PQgetvalue(result, 0, 0));
+	if (strlen(key) != 2 * EVENT_KEY_SIZE)
+		key = "";
+	if (!learn->listening)
+	{
+		strcpy(learn->event_key, key);
+		learn->has_key = *key != '\0';
+		if (!ok)
+			log_line(LOG_WARNING, "forged notifications can't be told: %s",
+					 PQresultErrorMessage(result));
+	}
+	else if (*key && strcmp(key, learn->event_key) != 0)
+		learn->events->refused("events have another key: the extension was made anew", learn->arg);
 }
 
 static void
@@ -143,7 +151,7 @@ learn_refresh(Learn *learn)
 {
 	learn->at = now_ms();
 	pg_ask(learn->pg, "apps", 0, NULL, took_apps, NULL, learn);
-	if (learn->has_key_function && !learn->listening)
+	if (learn->has_key_function && (learn->has_key || !learn->listening))
 		pg_ask(learn->pg, "key", 0, NULL, took_key, NULL, learn);
 	if (learn->has_shards)
 		pg_ask(learn->pg, "shards", 0, NULL, took_shards, NULL, learn);
