@@ -53,7 +53,8 @@ function disconnect(pusher) {
   else pusher.connection.bind('connected', () => pusher.disconnect())
 }
 
-// Nor does it forget, with its socket, a subscription that was given up while it was pending: the next one would have it.
+// Nor does it forget, with its socket, a subscription that was given up while it was pending: the next one would have
+// it, and who subscribes again before that would be given up with it.
 function forgetCancelled() {
   for (const channel of this.allChannels()) if (channel.subscriptionCancelled) this.unsubscribe(channel.name)
 }
@@ -80,7 +81,7 @@ export class Client {
       this.close()
       this.user = user
       this.pusher = newClient(gateway, user, { enabledTransports: ['ws'] })
-      this.pusher.connection.bind('connecting', forgetCancelled, this.pusher)
+      for (const state of ['connecting', 'disconnected']) this.pusher.connection.bind(state, forgetCancelled, this.pusher)
     } else if (what === 'subscribe' && !this.channels.has(book)) {
       const channel = this.pusher.subscribe(`presence-room-${book}`)
       channel.bind('pusher:subscription_error', (error) => this.world.say(`client ${this.number} is refused in ${book}: ${JSON.stringify(error)}`))

@@ -1,5 +1,5 @@
 // A real pusher-js, which is not asked to connect anywhere that answers.
-import { beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { PusherConfig } from './pusher-client'
 import { PUSHER_META } from './pusher-meta'
 
@@ -44,14 +44,32 @@ test('says what is missing', async () => {
   expect(getPusherClient).toThrow(PUSHER_META)
 })
 
-test('a room left while its subscription was pending is not subscribed again', async () => {
-  const pusher = await clientOf(gateway(false))
-  const channel = pusher.subscribe('presence-room-left')
-  channel.subscriptionPending = true
-  pusher.unsubscribe('presence-room-left')
-  expect(channel.subscriptionCancelled).toBe(true)
-  channel.subscriptionPending = false
-  pusher.connection.emit('connecting')
-  expect(pusher.channel('presence-room-left')).toBeUndefined()
-  pusher.disconnect()
+describe('a room left while its subscription was pending', () => {
+  const name = 'presence-room-left'
+
+  async function left() {
+    const pusher = await clientOf(gateway(false))
+    const channel = pusher.subscribe(name)
+    channel.subscriptionPending = true
+    pusher.unsubscribe(name)
+    expect(channel.subscriptionCancelled).toBe(true)
+    return pusher
+  }
+
+  test('is not subscribed again', async () => {
+    const pusher = await left()
+    pusher.connection.emit('connecting')
+    expect(pusher.channel(name)).toBeUndefined()
+    pusher.disconnect()
+  })
+
+  test('can be entered again before the next socket', async () => {
+    const pusher = await left()
+    pusher.connection.emit('disconnected')
+    const channel = pusher.subscribe(name)
+    pusher.connection.emit('connecting')
+    expect(pusher.channel(name)).toBe(channel)
+    expect(channel.subscriptionCancelled).toBe(false)
+    pusher.disconnect()
+  })
 })

@@ -38,7 +38,8 @@ export function createPusherClient(config: PusherConfig): Pusher {
     pongTimeout: 6_000
   }
   const pusher = new Pusher(config.key, { ...options, ...addressOf(config) })
-  pusher.connection.bind('connecting', () => forgetCancelled(pusher))
+  // What pusher-js takes as the end of what is pending.
+  for (const state of ['connecting', 'disconnected']) pusher.connection.bind(state, () => forgetCancelled(pusher))
   return pusher
 }
 
@@ -55,8 +56,8 @@ function addressOf(config: PusherConfig) {
   }
 }
 
-// A room that was left while its subscription was pending stays in pusher-js's table, and would
-// be subscribed again with the next socket.
+// A room that was left while its subscription was pending stays in pusher-js's table, cancelled. Then it would
+// be subscribed again with the next socket; and who comes back before that would be cancelled with it.
 function forgetCancelled(pusher: Pusher) {
   for (const channel of pusher.allChannels()) if (channel.subscriptionCancelled) pusher.unsubscribe(channel.name)
 }
