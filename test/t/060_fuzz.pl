@@ -86,6 +86,22 @@ sub memory
 	return $session->query("\\o\nSELECT sum(used_bytes) FROM pg_backend_memory_contexts");
 }
 
+# Which contexts, for who wants to know what grows.
+sub contexts
+{
+	my ($session) = @_;
+	my $found = $session->query("SELECT left(name || ' ' || coalesce(left(ident, 60), ''), 90), sum(used_bytes) FROM pg_backend_memory_contexts GROUP BY 1");
+	return map { /^(.*)\|(\d+)$/ ? ($1 => $2) : () } split /\n/, $found;
+}
+
+sub grown
+{
+	my ($before, $after) = @_;
+	my %by = map { $_ => $after->{$_} - ($before->{$_} // 0) } keys %$after;
+	my @most = sort { $by{$b} <=> $by{$a} } keys %by;
+	return join "\n", map { "$by{$_} bytes more: $_" } @most[ 0 .. ($#most > 7 ? 7 : $#most) ];
+}
+
 # So many calls in a database, as a role; one test for each promise.
 sub fuzz
 {
@@ -94,7 +110,7 @@ sub fuzz
 	my $watcher = session($node, $dbname);
 	my @functions = functions($dbname);
 	my $name = "$encoding, $user";
-	my ($fine, $traces, $warm) = (1, 0, undef);
+	my ($fine, $traces, $warm, %warm) = (1, 0, undef);
 
 	$session->query("\\set VERBOSITY sqlstate\nSET client_min_messages = error; SET statement_timeout = '60 s'");
 	fuzz_types($encoding, [ split /\n/, $watcher->query('SELECT id FROM presence.connections LIMIT 20') ]);
@@ -126,16 +142,31 @@ sub fuzz
 				diag("it failed, and left something: $call");
 			}
 		}
-		$warm //= memory($session) if $done + $batch > $n / 3;
+		next if $warm || $done + $batch <= $n / 3;
+		$warm = memory($session);
+		%warm = contexts($session);
 	}
 	ok($fine, "$name: every error has its SQLSTATE, and none is internal");
 	is($traces, 0, "$name: no trace of what failed or was rolled back");
-	cmp_ok(memory($session), '<', $warm + 500_000, "$name: the backend's memory does not grow");
+	cmp_ok(memory($session), '<', $warm + 500_000, "$name: the backend's memory does not grow")
+	  || diag(grown(\%warm, { contexts($session) }));
 	$_->quit for $session, $watcher;
 	return;
 }
 
 $node->safe_psql('postgres', 'CREATE ROLE app LOGIN; GRANT pg_read_all_stats TO app; CREATE ROLE somebody');
+# Those that return a row, in turn: what is kept of each is kept once.
+$node->safe_psql('postgres', 'CREATE DATABASE rows');
+$node->safe_psql('rows', 'CREATE EXTENSION presence');
+my $session = session($node, 'rows');
+my $rows = "SELECT presence.join_room('ann', 'b'), presence.join_rooms('{ben}', '{b}', NULL, NULL), presence.poll_room('ann', 'b'), "
+  . "presence.poll_room_changes('ann', 'b'), presence.webhook_tidy(), presence.memory(), presence.statistics(), presence.liveness('ann', 'b');\n";
+$session->query("\\o /dev/null\n" . $rows x 20);
+my $warm = memory($session);
+$session->query("\\o /dev/null\n" . $rows x 200);
+cmp_ok(memory($session), '<', $warm + 10_000, 'functions that return a row, in turn: memory does not grow');
+$session->quit;
+
 for my $encoding ('UTF8', 'SQL_ASCII')
 {
 	my $dbname = lc $encoding;
@@ -157,16 +188,6 @@ for my $encoding ('UTF8', 'SQL_ASCII')
 	  || diag($node->safe_psql($dbname, "SELECT memory_used - $used FROM presence.memory()"));
 	same_worker($node, $dbname, $worker, "$encoding: the worker lives");
 }
-# Those that return a row, in turn: what is kept of each is kept once.
-my $session = session($node, 'utf8');
-my $rows = "SELECT presence.join_room('ann', 'b'), presence.join_rooms('{ben}', '{b}', NULL, NULL), presence.poll_room('ann', 'b'), "
-  . "presence.poll_room_changes('ann', 'b'), presence.webhook_tidy(), presence.memory(), presence.statistics(), presence.liveness('ann', 'b');\n";
-$session->query("\\o /dev/null\n" . $rows x 20);
-my $warm = memory($session);
-$session->query("\\o /dev/null\n" . $rows x 200);
-cmp_ok(memory($session), '<', $warm + 10_000, 'functions that return a row, in turn: memory does not grow');
-$session->quit;
-
 diag(join ', ', map { "$states{$_} x $_" } sort keys %states);
 cmp_ok(scalar(keys %states), '>', 5, 'errors of many kinds');
 $node->stop;
