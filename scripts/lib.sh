@@ -115,7 +115,8 @@ need_postgres() {
 
 # private_postgres DIR: PostgreSQL with the extension under DIR, nothing outside it.
 # A server finds its files relative to its program, so the programs are
-# copied and all else is linked. Sets bindir.
+# copied and all else is linked. Sets bindir. The extension is built, or is that of another such directory,
+# PRESENCE_INSTALLED: the test suite builds it once.
 private_postgres() {
 	local dir=$1 from to name
 	from=$("$PG_CONFIG" --bindir)
@@ -135,7 +136,12 @@ private_postgres() {
 	done
 	rm -rf "$dir$("$PG_CONFIG" --pkglibdir)/presence.so" \
 		"$dir$("$PG_CONFIG" --sharedir)"/extension/presence*
-	make -s -C "$root" PG_CONFIG="$PG_CONFIG" DESTDIR="$dir" with_llvm=no install >&2
+	if [ -n "${PRESENCE_INSTALLED:-}" ]; then
+		cp "$PRESENCE_INSTALLED$("$PG_CONFIG" --pkglibdir)/presence.so" "$dir$("$PG_CONFIG" --pkglibdir)"
+		cp "$PRESENCE_INSTALLED$("$PG_CONFIG" --sharedir)"/extension/presence* "$dir$("$PG_CONFIG" --sharedir)/extension"
+	else
+		make -s -C "$root" PG_CONFIG="$PG_CONFIG" DESTDIR="$dir" with_llvm=no install >&2
+	fi
 }
 
 # server_user: who may run a server (PostgreSQL refuses root), made if missing.
@@ -143,6 +149,16 @@ server_user() {
 	if [ "$(id -u)" != 0 ]; then id -un; else
 		id -u postgres >/dev/null 2>&1 || useradd --system --home-dir / postgres
 		echo postgres
+	fi
+}
+
+# build_gateway PROGRAM: from the sources in $root; or it is PRESENCE_GATEWAY, which the test suite has built.
+build_gateway() {
+	if [ -n "${PRESENCE_GATEWAY:-}" ]; then
+		mkdir -p "$(dirname "$1")"
+		cp "$PRESENCE_GATEWAY" "$1"
+	else
+		make -s -C "$root/gateway" PG_CONFIG="$PG_CONFIG" BUILD="$(dirname "$1")" >&2
 	fi
 }
 

@@ -5,10 +5,11 @@ pgxs=$(dirname "$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")")
 deadline=$((EPOCHSECONDS + 4800))
 export work pgxs deadline
 
-# limited COMMAND...: 20 minutes at most, and all of them 80. What hangs is ended and has failed.
+# limited COMMAND...: 20 minutes at most, or LIMIT seconds, and all of them 80 minutes. What hangs is ended and has
+# failed.
 limited() {
-	local left=$((deadline - EPOCHSECONDS)) status=0
-	[ "$left" -lt 1200 ] || left=1200
+	local left=$((deadline - EPOCHSECONDS)) limit=${LIMIT:-1200} status=0
+	[ "$left" -lt "$limit" ] || left=$limit
 	[ "$left" -gt 1 ] || left=1
 	timeout --kill-after=30 "$left" bash -c '"$@"' limited "$@" || status=$?
 	[[ $status != 124 && $status != 137 ]] || echo "not ok - ended after $left s"
