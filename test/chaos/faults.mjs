@@ -39,7 +39,7 @@ async function aside(server, ms, ...statements) {
 const restarts = (how) => ({ server: true, run: how })
 
 export const faults = {
-  'worker TERM': { run: ({ server }) => signal(server.worker() ?? 0, 'SIGTERM') },
+  'worker TERM': { run: ({ server }) => signal(server.worker(), 'SIGTERM') },
   'worker STOP': { run: ({ server }, random) => stopped(server.worker(), random.between(200, 2000)) },
   'worker KILL': restarts(({ server }) => {
     const pid = server.worker()

@@ -10,6 +10,7 @@ const { bindir, CHAOS_WORK: work, CHAOS_PRELOAD: preload } = process.env
 export const pg = createRequire(new URL('../../gateway/test/', import.meta.url))('pg')
 
 export const signal = (pid, name) => {
+  if (!pid) return false // there is none; 0 would be all of us
   try {
     process.kill(pid, name)
     return true
