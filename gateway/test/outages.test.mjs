@@ -2,7 +2,7 @@
 import { test, before, after } from 'node:test'
 import assert from 'node:assert/strict'
 import pg from 'pg'
-import { apiOf, atEnd, closeAll, enter, eventsOf, memberIds, newClient, newDatabase, newSocket, ownDirectory, sleep, startGateway, until } from './harness.mjs'
+import { apiOf, atEnd, closeAll, enter, eventsOf, hook, memberIds, newClient, newDatabase, newReceiver, newSocket, ownDirectory, sleep, startGateway, until } from './harness.mjs'
 
 process.env.PGHOST = process.env.OUTAGES_PGHOST ?? process.env.PGHOST // a server that nobody else needs
 const dir = ownDirectory('gw-outages-')
@@ -158,3 +158,49 @@ test('the connection that joins and reads breaks again and again: nobody waits f
   assert.ok((await gateway.metric('database_line_losses_total')) > 0)
   assert.ok(others.every(({ code }) => code === null))
 })
+
+// Ways in which nothing that a gateway asks for is done, but what keeps it connected; each returns what ends it.
+const outages = {
+  async 'connections that end while they wait'(db) {
+    const open = await session(db)
+    await open.query('BEGIN; LOCK TABLE presence.room_presence, presence.channel_cache, presence.webhook_event, presence.webhook_channel, presence.gateway_channel IN ACCESS EXCLUSIVE MODE')
+    return async () => {
+      const waiting = "datname = current_database() AND application_name = 'presence-gateway' AND wait_event_type = 'Lock'"
+      const all = async () => (await db.sql(`SELECT count(*)::int AS n FROM pg_stat_activity WHERE ${waiting}`)).rows[0].n
+      await until('several wait', async () => (await all()) >= 3)
+      await db.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${waiting}`)
+      await sleep(1000)
+      await open.query('ROLLBACK')
+    }
+  },
+  async 'calls that are refused'(db) {
+    await db.sql(`DO $$ DECLARE f regprocedure; BEGIN
+      FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'presence'::regnamespace AND proname NOT IN ('pusher_apps', 'event_key', 'shards', 'touch')
+      LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM gateway, PUBLIC', f); END LOOP; END $$`)
+    return async () => {
+      await sleep(3000)
+      await db.sql("SELECT presence.grant_gateway('gateway')")
+    }
+  }
+}
+for (const [how, begin] of Object.entries(outages))
+  test(`what a gateway asks for is done in the end: ${how}`, { timeout: 90_000 }, async () => {
+    const db = await newDatabase()
+    const receiver = await newReceiver()
+    await hook(db, receiver, ['client_event', 'member_added'])
+    const gateway = await startGateway(db, ['--linger', '0'])
+    await apiOf(gateway).trigger('cache-asked', 'price', { n: 1 })
+    const [ann, ben, late] = await Promise.all([newSocket(gateway), newSocket(gateway), newSocket(gateway)])
+    for (const [raw, user_id] of [[ann, 'ann'], [ben, 'ben']]) await raw.subscribe('presence-room-asked', { user_id })
+    await ann.subscribe('private-asked')
+    const end = await begin(db)
+    ben.socket.close()
+    const asked = ['cache-asked', 'presence-room-asked'].map((channel) => late.subscribe(channel, { user_id: 'late' }))
+    ann.say('client-wave', { n: 1 }, { channel: 'private-asked' })
+    await end()
+    await Promise.all(asked)
+    await late.next('price')
+    await until('who came is a member, who went is none', async () => (await db.members('asked')).join() === 'ann,late')
+    await until('the webhook is told', () => receiver.told('private-asked').includes('client_event'))
+    assert.equal(ann.code, null)
+  })
