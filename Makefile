@@ -93,7 +93,7 @@ help:
 	echo 'make demo-sql      the same in psql: joins, tabs, leases, events'
 	echo 'make test          all tests, on private PostgreSQLs'
 	echo 'make soak          chaos for MINUTES (30), from SEED (1) on'
-	echo 'make coverage      which lines of src/ the tests run'
+	echo 'make coverage      which lines of src/ and gateway/src/ the tests run'
 	echo 'make mutations     whether the tests notice when a line that matters is broken'
 	echo 'make deb           Debian packages, in DEB_OUT (build/deb)'
 	echo 'make dist          the zip for PGXN, of the last commit, in DIST_OUT (build)'
