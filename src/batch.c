@@ -19,11 +19,10 @@
 /* Items of the batch at hand that failed by themselves. */
 static int nfailed;
 
-/* Whether an error says more of the server than of a row. */
-static bool
-is_of_the_server(int sqlerrcode)
+bool
+batch_error_is_of_server(const ErrorData *error)
 {
-	int category = ERRCODE_TO_CATEGORY(sqlerrcode);
+	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
 	return category == ERRCODE_INSUFFICIENT_RESOURCES ||
 		   category == ERRCODE_OPERATOR_INTERVENTION || category == ERRCODE_SYSTEM_ERROR ||
@@ -45,7 +44,7 @@ try_some(void *items, int from, int n, BatchFunction function)
 	{
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (is_of_the_server(error->sqlerrcode) && nfailed >= MAX_FAILED)
+		if (batch_error_is_of_server(error) && nfailed >= MAX_FAILED)
 			PG_RE_THROW();
 		FlushErrorState();
 		AbortCurrentTransaction();

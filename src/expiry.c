@@ -28,6 +28,7 @@
 
 #define BATCH       250                  /* presences a transaction: events wait for no more */
 #define SET_ASIDE   (30 * USECS_PER_SEC) /* before the next try */
+#define PASSES      USECS_PER_SEC        /* the same, if the error is not the row's */
 #define ADOPT_BATCH 500
 
 /* One whose end failed, in TopMemoryContext. */
@@ -78,19 +79,20 @@ static void
 put_aside(void *items, int at, const ErrorData *error)
 {
 	const MemberKey *member = (MemberKey *) items + at;
+	bool passes = batch_error_is_of_server(error);
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	SetAside *one = palloc(sizeof(SetAside));
 
-	one->until = presence_monotonic() + SET_ASIDE;
+	one->until = presence_monotonic() + (passes ? PASSES : SET_ASIDE);
 	one->member.user_id = DatumGetTextPCopy(PointerGetDatum(member->user_id));
 	one->member.book_id = DatumGetTextPCopy(PointerGetDatum(member->book_id));
 	slist_push_head(&set_aside, &one->node);
 	MemoryContextSwitchTo(old);
-	ereport(WARNING,
-			(errcode(error->sqlerrcode),
-			 errmsg("could not end the presence of user \"%s\" in room \"%s\"",
-					text_to_cstring(member->user_id), text_to_cstring(member->book_id)),
-			 errdetail("%s", error->message), errhint("It is tried again in half a minute.")));
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("could not end the presence of user \"%s\" in room \"%s\"",
+							 text_to_cstring(member->user_id), text_to_cstring(member->book_id)),
+					  errdetail("%s", error->message),
+					  errhint("It is tried again in %s.", passes ? "a second" : "half a minute")));
 }
 
 static void

@@ -48,6 +48,7 @@ for my $code ('P0001', 'XX000', '53100', '57014', '58030', '40001', '40P01', '55
 	join_many($room, 10);
 	gone($room, 9, "$code: all others go");
 	$app->query("DROP TRIGGER code ON presence.room_presence");
+	gone($room, 10, "$code: he as well, as soon as it is over") if $code =~ /^(?:XX|53|57|58)/;
 	$app->query("SELECT presence.forget_book('$room')");
 }
 
