@@ -319,15 +319,9 @@ worker_is_gone(Oid dboid, int waited_ms)
 void
 worker_hold(Oid dboid)
 {
-	DatabaseSlot *slot = shared_find(dboid, false);
-
-	if (slot == NULL)
+	if (shared_state == NULL)
 		return;
-	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	if (slot->dboid == dboid)
-		slot->holds++;
-	LWLockRelease(shared_state->lock);
-
+	shared_hold(dboid);
 	for (int waited_ms = 0; !worker_is_gone(dboid, waited_ms); waited_ms += HOLD_STEP_MS)
 	{
 		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, HOLD_STEP_MS,
@@ -340,17 +334,9 @@ worker_hold(Oid dboid)
 void
 worker_release(Oid dboid)
 {
-	DatabaseSlot *slot = shared_find(dboid, false);
-
-	if (slot == NULL)
+	if (shared_state == NULL)
 		return;
-	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
-	if (slot->dboid == dboid && slot->holds > 0)
-	{
-		slot->holds--;
-		slot->start_after = 0;
-	}
-	LWLockRelease(shared_state->lock);
+	shared_release(dboid);
 	shared_wake_launcher();
 }
 
@@ -390,7 +376,10 @@ worker_forget(Oid dboid)
 	DatabaseSlot *slot = shared_find(dboid, false);
 
 	if (slot == NULL)
+	{
+		worker_release(dboid);
 		return;
+	}
 	memory_forget_database(slot);
 	(void) free_slot(slot, dboid);
 }

@@ -221,6 +221,20 @@ find_slot(Oid dboid)
 	return NULL;
 }
 
+/* In the list of those that are held without a slot, one place; false: there is none. */
+static bool
+replace_held(Oid from, Oid to)
+{
+	for (int i = 0; i < MAX_HELD; i++)
+	{
+		if (shared_state->held[i] != from)
+			continue;
+		shared_state->held[i] = to;
+		return true;
+	}
+	return false;
+}
+
 /*
  * Once a database went without a slot, its connections are in its table, and stay there until
  * the restart; to know which ones those are, no database gets a slot any more.
@@ -238,6 +252,8 @@ new_slot(Oid dboid)
 	slot->dboid = dboid;
 	slot->state = WORKER_WANTED;
 	slot->since = GetCurrentTimestamp();
+	while (replace_held(dboid, InvalidOid))
+		slot->holds++;
 	return slot;
 }
 
@@ -255,6 +271,38 @@ shared_find(Oid dboid, bool create)
 		slot = new_slot(dboid);
 	LWLockRelease(shared_state->lock);
 	return slot;
+}
+
+/* The launcher, which looks into all databases after a start, may be about to give it a slot. */
+void
+shared_hold(Oid dboid)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot = find_slot(dboid);
+	if (slot != NULL)
+		slot->holds++;
+	else
+		(void) replace_held(InvalidOid, dboid);
+	LWLockRelease(shared_state->lock);
+}
+
+void
+shared_release(Oid dboid)
+{
+	DatabaseSlot *slot;
+
+	LWLockAcquire(shared_state->lock, LW_EXCLUSIVE);
+	slot = find_slot(dboid);
+	if (slot == NULL)
+		(void) replace_held(dboid, InvalidOid);
+	else if (slot->holds > 0)
+	{
+		slot->holds--;
+		slot->start_after = 0;
+	}
+	LWLockRelease(shared_state->lock);
 }
 
 DatabaseSlot *

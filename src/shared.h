@@ -26,6 +26,9 @@
 /* Rooms are spread over so many parts of the memory, each with a lock of its own. */
 #define NUM_PARTITIONS (1 << PARTITION_BITS)
 
+/* So many commands at a time may need databases for themselves that have no slot yet. */
+#define MAX_HELD 32
+
 typedef enum WorkerState
 {
 	WORKER_WANTED,   /* the launcher is to start it, after start_after */
@@ -94,6 +97,7 @@ typedef struct SharedState
 	LWLock *lock;
 	Latch *launcher_latch;
 	pid_t launcher_pid;
+	Oid held[MAX_HELD];   /* databases without a slot that commands need without a worker */
 	bool slots_exhausted; /* a database found no slot: until the restart none gets one */
 	uint64 hash_seed;
 	TimestampTz started_at; /* of this memory */
@@ -120,6 +124,10 @@ extern DatabaseSlot *shared_find(Oid dboid, bool create);
 
 /* This database's slot; asks for a worker if it has none. NULL without preload. */
 extern DatabaseSlot *shared_use(void);
+
+/* A command needs a database without a worker, from now on, and no more. */
+extern void shared_hold(Oid dboid);
+extern void shared_release(Oid dboid);
 
 /* Frees a slot, whose queue and deadlines are empty. The lock must be held exclusively. */
 extern void shared_free_slot(DatabaseSlot *slot);

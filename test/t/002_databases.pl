@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 use PresenceTest;
 
@@ -168,6 +169,14 @@ quick(QUICK, 'smart shutdown', sub { $node->stop('smart') });
 $node->start;
 quick(QUICK, 'DROP DATABASE while the launcher still looks round',
 	sub { $node->safe_psql('postgres', 'DROP DATABASE d') });
+# Whether it has looked there or not, or is about to
+for my $delay (0, 0.02, 0.04, 0.06, 0.1)
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE d TEMPLATE b STRATEGY file_copy');
+	$node->restart;
+	sleep $delay;
+	quick(QUICK, "the same, $delay s later", sub { $node->safe_psql('postgres', 'DROP DATABASE d') });
+}
 wait_for_worker($node, 'b');
 quick(QUICK, 'immediate shutdown', sub { $node->stop('immediate') });
 $node->start;
