@@ -26,6 +26,7 @@
 #include "settings.h"
 
 #define BYTES_PER_BUCKET  256 /* of the limit; a large room has all its members in one partition */
+#define NUM_TABLES        (sizeof(Tables) / sizeof(Buckets)) /* of a partition */
 #define NOTHING_SPARE_FOR (60 * USECS_PER_SEC)
 #define MIN_AREA          ((Size) 512 * 1024) /* whatever presence.max_databases takes */
 #define MIN_RESERVE       ((Size) 256 * 1024) /* an area takes 64 kB for each size of pieces */
@@ -54,7 +55,7 @@ max_buckets(void)
 static Size
 buckets_size(void)
 {
-	return sizeof(dlist_head) * 3 * NUM_PARTITIONS * max_buckets();
+	return sizeof(dlist_head) * NUM_TABLES * NUM_PARTITIONS * max_buckets();
 }
 
 static Size
@@ -133,7 +134,7 @@ init_tables(dlist_head *heads)
 {
 	Size max = max_buckets();
 
-	for (int i = 0; i < NUM_PARTITIONS; i++, heads += 3 * max)
+	for (int i = 0; i < NUM_PARTITIONS; i++, heads += NUM_TABLES * max)
 	{
 		Tables *tables = &shared_state->partitions[i].tables;
 

@@ -304,12 +304,6 @@ on_watchdog(uv_timer_t *timer)
  */
 
 static void
-on_begins(Database *database)
-{
-	events_restart(database);
-}
-
-static void
 on_connected(Database *database)
 {
 	seats_rejoin(database);
@@ -397,7 +391,7 @@ start_handles(void)
 int
 main(int argc, char **argv)
 {
-	static const DatabaseEvents events = {.begins = on_begins,
+	static const DatabaseEvents events = {.begins = events_restart,
 										  .connected = on_connected,
 										  .lost = on_lost,
 										  .settings = take_settings,

@@ -47,9 +47,8 @@ typedef struct Database
 
 typedef struct DatabaseEvents
 {
-	void (*begins)(
-		Database *database); /* a connection that will listen: numbers of events begin anew */
-	void (*connected)(Database *database); /* notifications come, joins can be sent */
+	void (*begins)(const Database *database); /* before LISTEN: event numbers begin anew */
+	void (*connected)(Database *database);    /* notifications come, joins can be sent */
 	void (*lost)(Database *database);
 	void (*settings)(const DatabaseSettings *now); /* of home */
 	void (*apps)(const PGresult *rows);            /* of home; of one column, JSON */

@@ -67,7 +67,6 @@ took_key(const PGresult *result, bool ok, void *arg)
 	if (!learn->listening)
 	{
 		strcpy(learn->event_key, key);
-		learn->has_key = *key != '\0';
 		if (!ok)
 			log_line(LOG_WARNING, "forged notifications can't be told: %s",
 					 PQresultErrorMessage(result));
@@ -151,7 +150,7 @@ learn_refresh(Learn *learn)
 {
 	learn->at = now_ms();
 	pg_ask(learn->pg, "apps", 0, NULL, took_apps, NULL, learn);
-	if (learn->has_key_function && (learn->has_key || !learn->listening))
+	if (learn->has_key_function && (*learn->event_key || !learn->listening))
 		pg_ask(learn->pg, "key", 0, NULL, took_key, NULL, learn);
 	if (learn->has_shards)
 		pg_ask(learn->pg, "shards", 0, NULL, took_shards, NULL, learn);

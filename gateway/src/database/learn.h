@@ -48,7 +48,6 @@ typedef struct Learn
 	bool listening;
 	bool new_joins; /* the server is of 0.3: join_rooms() has skip_locked */
 	bool has_key_function;
-	bool has_key; /* that may be asked for */
 	bool has_shards;
 	char *events_channel;
 	char *channel_prefix;
