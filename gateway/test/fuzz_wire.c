@@ -2,9 +2,10 @@
  * fuzz_wire.c
  *	  libFuzzer's way into what parses the bytes of strangers: HTTP heads and chunks, WebSocket
  *	  frames, the PROXY protocol, signatures of the API, messages between gateways, events.
- *	  The first byte says which.
+ *	  FUZZ_PART names one of them; or the first byte of the input says which.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "protocol/api_auth.h"
 #include "protocol/envelope.h"
@@ -165,16 +166,44 @@ fuzz_event(Bytes text)
 	check(!event_is_genuine(BYTES("0123456789abcdef0123456789abcdef"), text));
 }
 
+typedef struct
+{
+	const char *name;
+	void (*fuzz)(Bytes text);
+} Part;
+
+static const Part parts[] = {
+	{"head", fuzz_head}, {"chunks", fuzz_chunks}, {"frames", fuzz_frames}, {"proxy", fuzz_proxy},
+	{"api", fuzz_api},   {"bus", fuzz_bus},       {"event", fuzz_event}};
+
+#define NPARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* The one of FUZZ_PART; NULL if that is not set. */
+static const Part *
+part_of_environment(void)
+{
+	const char *name = getenv("FUZZ_PART");
+
+	if (!name)
+		return NULL;
+	for (size_t i = 0; i < NPARTS; i++)
+	{
+		if (strcmp(parts[i].name, name) == 0)
+			return &parts[i];
+	}
+	abort();
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const targets[])(Bytes) = {fuzz_head, fuzz_chunks, fuzz_frames, fuzz_proxy,
-											 fuzz_api,  fuzz_bus,    fuzz_event};
-	Bytes text;
+	const Part *part;
 
 	if (size == 0)
 		return 0;
-	text = (Bytes){(const char *) data + 1, size - 1};
-	targets[data[0] % (sizeof(targets) / sizeof(targets[0]))](text);
+	part = part_of_environment();
+	if (!part)
+		part = &parts[data[0] % NPARTS];
+	part->fuzz((Bytes){(const char *) data + 1, size - 1});
 	return 0;
 }

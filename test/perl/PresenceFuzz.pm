@@ -117,10 +117,40 @@ sub array
 	return 'ARRAY[' . join(', ', map { value($type, $name) } 1 .. (rand() < 0.95 ? $length : pick(1, 2, 10))) . "]::${type}[]";
 }
 
+# What Pusher's documentation has of an event, and what it has not.
+my %event = (
+	name => [qw(member_added member_removed channel_occupied channel_vacated client_event)],
+	channel => [ qw(presence-room-b presence-room-moby-dick presence-room- presence- b), map { 'presence-room-' . 'x' x $_ } 149, 150, 151 ],
+	user_id => [ 'ann', 'ben', '', '7', 'x' x 128, 'x' x 129 ]);
+
+sub webhook_event
+{
+	my @pairs = map {
+		my $string = rand() < 0.9 ? pick(@{ $event{$_} }) : pick('\u0000', '\ud800', '\u00e4', '\\', bytes(3));
+		qq("$_": ) . (rand() < 0.9 ? qq("$string") : pick('null', -1, '1e400', '{}', '[]'))
+	} grep { rand() < 0.9 } sort keys %event;
+	return '{' . join(', ', @pairs, rand() < 0.1 ? '"name": "member_added"' : ()) . '}';
+}
+
+# A body of a webhook, or one with a few characters changed.
+sub webhook_body
+{
+	my $events = join ', ', map { webhook_event() } 1 .. pick(1, 2, 30);
+	my $body = rand() < 0.5 ? pick(@webhook, @json, bytes(50)) : '{"time_ms": ' . pick(1, 1700000000000, '1e400', '"x"', 'null') . qq(, "events": [$events]});
+
+	return $body if rand() < 0.6 || $body =~ /[^\x01-\x7f]/;
+	for (1 .. pick(1, 1, 3))
+	{
+		substr($body, int(rand(1 + length $body)), pick(0, 1, 1, 8)) = pick('', '"', '{', '}', '[', ']', ',', ':', '\\', '\\u0000', 'null', '-', '1e999', bytes(1));
+		last if $body =~ /[^\x01-\x7f]/;
+	}
+	return $body;
+}
+
 # A webhook that is signed as it should be.
 sub webhook
 {
-	my $body = pick(@webhook, @json, bytes(50));
+	my $body = webhook_body();
 	return join ', ', quote('a-key'), quote(hmac_sha256_hex($body, 'a-secret')), quote($body);
 }
 

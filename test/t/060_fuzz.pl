@@ -2,9 +2,11 @@
 # error, no leak, and no trace of what failed or was rolled back. In UTF-8 and in SQL_ASCII, by a superuser and
 # by a role with grant_app.
 #
-# CALLS (20000) is how many, SEED (1) what comes: the same calls each time.
+# CALLS (20000) is how many, SEED (1) what comes: the same calls each time. FUNCTIONS, a regular expression, says which.
 use strict;
 use warnings FATAL => 'all';
+
+use List::Util qw(sum);
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -15,6 +17,7 @@ use PresenceTest;
 
 my $calls = $ENV{CALLS} || 20000;
 my $seed = $ENV{SEED} || 1;
+my $which = $ENV{FUNCTIONS} // '';
 my $batch = 100;
 my $node = presence_node('fuzz', bare => 1, conf => "presence.timeout = '1 d'\nlog_min_messages = error\nlog_min_error_statement = panic");
 diag("SEED=$seed CALLS=$calls");
@@ -43,7 +46,7 @@ sub functions
 	return map {
 		my ($name, $defaults, $types, $names) = split /\|/;
 		{ name => $name, defaults => $defaults, types => [ split /;/, $types // '' ], names => [ split /;/, $names // '' ] }
-	} split /\n/, $found;
+	} grep { /^[^|]*$which/ } split /\n/, $found;
 }
 
 # A call by itself; in a transaction that is rolled back; in a savepoint that is.
@@ -79,21 +82,16 @@ sub judge
 	return 0;
 }
 
-# Plans that are made with their first use are a part of it.
-sub memory
-{
-	my ($session) = @_;
-	return $session->query("\\o\nSELECT sum(used_bytes) FROM pg_backend_memory_contexts");
-}
-
-# Which contexts, for who wants to know what grows.
+# What a backend's contexts use. Plans that are made with their first use are a part of it. PostgreSQL keeps each
+# time zone that a timestamp was read with, and there are more than a thousand: they are left out.
 sub contexts
 {
 	my ($session) = @_;
-	my $found = $session->query("SELECT left(name || ' ' || coalesce(left(ident, 60), ''), 90), sum(used_bytes) FROM pg_backend_memory_contexts GROUP BY 1");
-	return map { /^(.*)\|(\d+)$/ ? ($1 => $2) : () } split /\n/, $found;
+	my $found = $session->query("\\o\nSELECT left(name || ' ' || coalesce(left(ident, 60), ''), 90), sum(used_bytes) FROM pg_backend_memory_contexts WHERE name <> 'Timezones' GROUP BY 1");
+	return { map { /^(.*)\|(\d+)$/ ? ($1 => $2) : () } split /\n/, $found };
 }
 
+# Which of them, for who wants to know what grows.
 sub grown
 {
 	my ($before, $after) = @_;
@@ -110,7 +108,7 @@ sub fuzz
 	my $watcher = session($node, $dbname);
 	my @functions = functions($dbname);
 	my $name = "$encoding, $user";
-	my ($fine, $traces, $warm, %warm) = (1, 0, undef);
+	my ($fine, $traces, $warm) = (1, 0);
 
 	$session->query("\\set VERBOSITY sqlstate\nSET client_min_messages = error; SET statement_timeout = '60 s'");
 	fuzz_types($encoding, [ split /\n/, $watcher->query('SELECT id FROM presence.connections LIMIT 20') ]);
@@ -142,14 +140,12 @@ sub fuzz
 				diag("it failed, and left something: $call");
 			}
 		}
-		next if $warm || $done + $batch <= $n / 3;
-		$warm = memory($session);
-		%warm = contexts($session);
+		$warm //= contexts($session) if $done + $batch > $n / 3;
 	}
 	ok($fine, "$name: every error has its SQLSTATE, and none is internal");
 	is($traces, 0, "$name: no trace of what failed or was rolled back");
-	cmp_ok(memory($session), '<', $warm + 500_000, "$name: the backend's memory does not grow")
-	  || diag(grown(\%warm, { contexts($session) }));
+	my $last = contexts($session);
+	cmp_ok(sum(values %$last), '<', sum(values %$warm) + 500_000, "$name: the backend's memory does not grow") || diag(grown($warm, $last));
 	$_->quit for $session, $watcher;
 	return;
 }
@@ -162,9 +158,9 @@ my $session = session($node, 'rows');
 my $rows = "SELECT presence.join_room('ann', 'b'), presence.join_rooms('{ben}', '{b}', NULL, NULL), presence.poll_room('ann', 'b'), "
   . "presence.poll_room_changes('ann', 'b'), presence.webhook_tidy(), presence.memory(), presence.statistics(), presence.liveness('ann', 'b');\n";
 $session->query("\\o /dev/null\n" . $rows x 20);
-my $warm = memory($session);
+my $warm = sum(values %{ contexts($session) });
 $session->query("\\o /dev/null\n" . $rows x 200);
-cmp_ok(memory($session), '<', $warm + 10_000, 'functions that return a row, in turn: memory does not grow');
+cmp_ok(sum(values %{ contexts($session) }), '<', $warm + 10_000, 'functions that return a row, in turn: memory does not grow');
 $session->quit;
 
 for my $encoding ('UTF8', 'SQL_ASCII')
@@ -189,7 +185,7 @@ for my $encoding ('UTF8', 'SQL_ASCII')
 	same_worker($node, $dbname, $worker, "$encoding: the worker lives");
 }
 diag(join ', ', map { "$states{$_} x $_" } sort keys %states);
-cmp_ok(scalar(keys %states), '>', 5, 'errors of many kinds');
+cmp_ok(scalar(keys %states), '>', $which eq '' ? 5 : 0, 'errors of many kinds');
 $node->stop;
 nothing_crashed($node);
 unlike(slurp_file($node->logfile), qr/(?:ERROR|FATAL|WARNING):.*(?:internal|unexpected|cache lookup)/, 'nothing odd in the log');
