@@ -162,6 +162,14 @@ test('a node that is away: its rooms are degraded, the others go on, and all is 
   const api = apiOf(gateway)
   assert.equal((await api.get({ path: '/channels/private-x' })).status, 200)
   await assert.rejects(api.get({ path: `/channels/${farChannel}` }), { status: 503 }) // all are asked
+  // what has gone out is not refused: who gets an error triggers again
+  const info = 'user_count,subscription_count'
+  const triggered = await api.trigger([farChannel, 'public-x'], 'news', '1', { info })
+  assert.equal(triggered.status, 200)
+  assert.deepEqual(await triggered.json(), { channels: { [farChannel]: {}, 'public-x': {} } })
+  const batch = await api.triggerBatch([{ channel: farChannel, name: 'news', data: '2', info }, { channel: 'public-x', name: 'news', data: '3' }])
+  assert.deepEqual(await batch.json(), { batch: [{}, {}] })
+  await until('events', () => eventsOf(rooms.there, 'news').length === 2)
   // the first node's rooms know nothing of it
   await enter(newClient(gateway, 'new'), near)
   await until('seen', () => memberIds(rooms.here).includes('new'))

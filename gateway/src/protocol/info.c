@@ -45,12 +45,12 @@ info_wanted(Bytes info)
 void
 info_add(Buf *out, const ChannelInfo *info, InfoWanted wanted)
 {
-	bool users = wanted.user_count && info->users >= 0;
+	bool users = info && wanted.user_count && info->users >= 0;
 
 	buf_addc(out, '{');
 	if (users)
 		buf_addf(out, "\"user_count\":%d", info->users);
-	if (wanted.subscription_count)
+	if (info && wanted.subscription_count)
 		buf_addf(out, "%s\"subscription_count\":%d", users ? "," : "", info->subscriptions);
 	buf_addc(out, '}');
 }

@@ -39,7 +39,8 @@ typedef void (*InfoTaken)(const ChannelInfo *info, int n, const char *problem, v
  */
 extern void info_ask(App *app, const json_t *names, InfoWanted wanted, InfoTaken taken, void *arg);
 
-/* Appends {"user_count":1,"subscription_count":2}, of them what is wanted and there is. */
+/* Appends {"user_count":1,"subscription_count":2}, of them what is wanted and there is. No info: {}
+ */
 extern void info_add(Buf *out, const ChannelInfo *info, InfoWanted wanted);
 
 #endif /* GATEWAY_INFO_H */
