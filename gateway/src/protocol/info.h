@@ -39,8 +39,7 @@ typedef void (*InfoTaken)(const ChannelInfo *info, int n, const char *problem, v
  */
 extern void info_ask(App *app, const json_t *names, InfoWanted wanted, InfoTaken taken, void *arg);
 
-/* Appends {"user_count":1,"subscription_count":2}, of them what is wanted and there is. No info: {}
- */
+/* Appends {"user_count":1,"subscription_count":2}: what is wanted and there is; {} of NULL. */
 extern void info_add(Buf *out, const ChannelInfo *info, InfoWanted wanted);
 
 #endif /* GATEWAY_INFO_H */
