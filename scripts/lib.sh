@@ -73,6 +73,12 @@ need_node() {
 	node_is_new
 }
 
+# need_chromium: the browser, and its engine without windows where that is packaged.
+need_chromium() {
+	need_packages chromium
+	! apt-cache show chromium-headless-shell >/dev/null 2>&1 || need_packages chromium-headless-shell
+}
+
 # What the gateway is built with.
 need_gateway_libraries() {
 	need_packages build-essential libssl-dev libuv1-dev libjansson-dev libpq-dev uthash-dev libcurl4-openssl-dev

@@ -94,7 +94,7 @@ my %newcomer = (
 	PGPORT => $port, # the server is not at 5432, which may be taken
 	PGHOST => 'localhost',
 	NEXT_TELEMETRY_DISABLED => 1,
-	map { $_ => $ENV{$_} } grep { defined $ENV{$_} } qw(TMPDIR npm_config_registry),
+	map { $_ => $ENV{$_} } grep { defined $ENV{$_} } qw(TMPDIR npm_config_registry npm_config_cache),
 );
 $newcomer{NPM_CONFIG_USERCONFIG} = "$ENV{HOME}/.npmrc" if $ENV{HOME} && -e "$ENV{HOME}/.npmrc";
 %ENV = %newcomer;
