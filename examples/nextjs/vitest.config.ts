@@ -62,8 +62,8 @@ export default defineConfig({
           // They poll for what they wait for; a slow machine needs longer.
           testTimeout: 120_000,
           hookTimeout: 240_000,
-          // Mostly they wait, for leases and for time limits: so two files at once, on two cores.
-          maxWorkers: 2
+          // Mostly they wait, for leases and for time limits: so three files at once, on two cores.
+          maxWorkers: 3
         }
       }
     ]

@@ -322,9 +322,9 @@ sub payloads
 	my ($self) = @_;
 
 	# a worker sends what is in its queue a moment after the commit
-	$self->{node}->poll_query_until($self->{dbname},
-		'SELECT coalesce(queued, 0) = 0 FROM presence.stats')
-	  or die 'events stay in the queue';
+	PresenceTest::wait_until('the queue to be empty', sub {
+		return $self->ask('SELECT coalesce(queued, 0) FROM presence.stats') =~ /^0$/m;
+	});
 	return $self->arrived;
 }
 
@@ -333,11 +333,19 @@ sub arrived
 {
 	my ($self) = @_;
 
-	# the server sends them before the answer, psql shows them after it
-	my $out = $self->query("SELECT 1;\nSELECT 1");
+	$self->ask('SELECT 1');
+	return @{ $self->{payloads} };
+}
+
+# A query, and what psql says of notifications: the server sends them before the answer, psql shows them after it.
+sub ask
+{
+	my ($self, $sql) = @_;
+	my $out = $self->query("$sql;\nSELECT 1");
+
 	push @{ $self->{payloads} }, $1
 	  while $out =~ /^Asynchronous notification "[^"]+" with payload "(.*)" received from/mg;
-	return @{ $self->{payloads} };
+	return $out;
 }
 
 # The same, decoded; each once, since that takes its time.
