@@ -141,7 +141,7 @@ bus_event(App *app, json_t *channels, Bytes event, Bytes data, Bytes except)
 	check(json_array_size(channels) >= 1 && json_array_size(channels) <= 100);
 	json_array_foreach(channels, i, name)
 	{
-		check_told((Bytes){json_string_value(name), json_string_length(name)}, event, data, except);
+		check_told(json_bytes(name), event, data, except);
 	}
 	return tells;
 }

@@ -118,6 +118,12 @@ json_add_escaped(Buf *buf, Bytes value)
 	buf_add(buf, value.data + plain, value.len - plain);
 }
 
+Bytes
+json_bytes(const json_t *string)
+{
+	return (Bytes){json_string_value(string), json_string_length(string)};
+}
+
 bool
 json_get_bytes(const json_t *object, const char *key, Bytes *value)
 {
@@ -125,7 +131,7 @@ json_get_bytes(const json_t *object, const char *key, Bytes *value)
 
 	if (!json_is_string(member))
 		return false;
-	*value = (Bytes){json_string_value(member), json_string_length(member)};
+	*value = json_bytes(member);
 	return true;
 }
 

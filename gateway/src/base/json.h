@@ -30,6 +30,9 @@ extern void json_add_string(Buf *buf, Bytes value);
 /* The same, without the quotes. */
 extern void json_add_escaped(Buf *buf, Bytes value);
 
+/* The bytes of a string. Valid as long as it. */
+extern Bytes json_bytes(const json_t *string);
+
 /* A member of an object that is a string; false if it is none. Valid as long as the object. */
 extern bool json_get_bytes(const json_t *object, const char *key, Bytes *value);
 

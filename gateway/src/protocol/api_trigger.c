@@ -71,8 +71,7 @@ parse_event(const json_t *json, Event *event, int *status)
 static bool
 is_target(const json_t *name)
 {
-	return json_is_string(name) &&
-		   is_channel_name((Bytes){json_string_value(name), json_string_length(name)});
+	return json_is_string(name) && is_channel_name(json_bytes(name));
 }
 
 static void
@@ -115,7 +114,7 @@ tell_others(App *app, const json_t *channels, const Event *event)
 
 	json_array_foreach(channels, i, name)
 	{
-		Bytes target = {json_string_value(name), json_string_length(name)};
+		Bytes target = json_bytes(name);
 
 		if (is_cache_channel(target))
 			cache_write(&(CacheEvent){.app = app,
@@ -143,7 +142,7 @@ trigger(App *app, const json_t *channels, const Event *event)
 		return false;
 	json_array_foreach(channels, i, name)
 	{
-		send_here(app, (Bytes){json_string_value(name), json_string_length(name)}, event);
+		send_here(app, json_bytes(name), event);
 	}
 	return true;
 }
@@ -211,7 +210,7 @@ add_infos(Buf *text, const Asking *asking, const ChannelInfo *infos)
 			buf_addc(text, ',');
 		if (!asking->batch)
 		{
-			json_add_string(text, (Bytes){json_string_value(name), json_string_length(name)});
+			json_add_string(text, json_bytes(name));
 			buf_addc(text, ':');
 		}
 		info_add(text, infos ? &infos[i] : NULL, asking->wanted[asking->batch ? i : 0]);

@@ -225,8 +225,7 @@ counts_heard(App *app, const json_t *sums)
 		const json_t *name = json_array_get(sum, 0);
 
 		if (json_is_string(name))
-			take_sum(app, (Bytes){json_string_value(name), json_string_length(name)},
-					 (unsigned) json_integer_value(json_array_get(sum, 1)),
+			take_sum(app, json_bytes(name), (unsigned) json_integer_value(json_array_get(sum, 1)),
 					 json_integer_value(json_array_get(sum, 2)));
 	}
 }

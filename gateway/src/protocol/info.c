@@ -58,9 +58,7 @@ info_add(Buf *out, const ChannelInfo *info, InfoWanted wanted)
 static Bytes
 name_at(const json_t *names, size_t i)
 {
-	const json_t *name = json_array_get(names, i);
-
-	return (Bytes){json_string_value(name), json_string_length(name)};
+	return json_bytes(json_array_get(names, i));
 }
 
 /* What the gateway itself has; a room's the database knows. */

@@ -307,7 +307,7 @@ pass_on_channel(Channel *channel, const BusMessage *message)
 static void
 pass_to(App *app, const json_t *name, const BusMessage *message)
 {
-	Bytes target = {json_string_value(name), json_string_length(name)};
+	Bytes target = json_bytes(name);
 
 	if (!json_is_string(name))
 		return;

@@ -151,7 +151,7 @@ watchlist_begin(Socket *socket, const json_t *user_ids)
 	DL_APPEND(untold, watcher);
 	json_array_foreach(user_ids, i, id)
 	{
-		Bytes user_id = {json_string_value(id), json_string_length(id)};
+		Bytes user_id = json_bytes(id);
 
 		if (json_is_string(id) && is_user_id(user_id))
 			add_watch(watcher, user_id);
