@@ -62,7 +62,8 @@ tap() {
 	local dir
 	dir=$work/tap/$(basename "$1" .pl)
 	mkdir -p "$dir"
-	TESTDIR=$dir TESTDATADIR=$dir TESTLOGDIR=$dir/log PATH=$bindir:$PATH \
+	TESTDIR=$dir TESTDATADIR=$dir TESTLOGDIR=$dir/log PATH=$PWD/test/bin:$bindir:$PATH \
+		INITDB=$bindir/initdb CLUSTER=$work/tap/cluster \
 		PG_REGRESS=$pgxs/src/test/regress/pg_regress PG_TEST_PORT_DIR=$work/tap/ports \
 		limited perl -I "$pgxs/src/test/perl" -I test/perl "$1" >"$dir.log" 2>&1
 	echo $? >"$dir.status"

@@ -84,6 +84,8 @@ open_connection(MemberKey key, text *connection_id, HeldPresence presence, int64
 			memory_keep_spare(connection);
 		handle = memory_handle(old);
 	}
+	else if (connection == NULL)
+		elog(ERROR, "a locked member has lost its connection");
 	else
 	{
 		connection->presence_id = presence.id;

@@ -270,7 +270,7 @@ is_event_name(text *name)
 	return false;
 }
 
-static void
+pg_noreturn static void
 refuse_url(const char *why)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("url of a webhook %s", why)));

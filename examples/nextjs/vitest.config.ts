@@ -29,6 +29,7 @@ export default defineConfig({
         test: {
           name: 'client',
           environment: 'jsdom',
+          maxWorkers: 2,
           include: ['src/**/*.test.{ts,tsx}'],
           exclude: SERVER
         }
@@ -41,6 +42,7 @@ export default defineConfig({
           include: SERVER,
           setupFiles: ['test/server/setup.ts'],
           testTimeout: 60_000,
+          maxWorkers: 3, // they wait for leases
           env: {
             DATABASE_URL: process.env.TEST_DATABASE_URL ?? '',
             BETTER_AUTH_SECRET: 'a secret of the tests, with 32 characters',

@@ -5,7 +5,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
-import { atEnd, closeAll, enter, eventsOf, newClient, newDatabase, newSocket, ownDirectory, sleep, slowness, startGateway, until } from './harness.mjs'
+import { atEnd, closeAll, enter, eventsOf, newClient, newDatabase, newSocket, ownDirectory, sleep, startGateway, until } from './harness.mjs'
 
 const dir = ownDirectory('gw-hosts-')
 execFileSync('chmod', ['755', dir])
@@ -41,14 +41,14 @@ test('a standby takes nothing: not ready; with another host, that one is found',
 })
 
 test('a first host that is a black hole costs its time limit, once', { timeout: 60_000 }, async () => {
-  const hole = net.createServer(() => {}) // accepts, and says nothing
+  let asked = 0
+  const hole = net.createServer(() => asked++) // accepts, and says nothing
   await new Promise((resolve) => hole.listen(0, '127.0.0.1', resolve))
   atEnd(() => hole.close())
   const conninfo = `host=127.0.0.1,${process.env.PGHOST} port=${hole.address().port},5432 user=gateway dbname=${database.name}`
-  const start = Date.now()
-  const gateway = await startGateway(database, ['--connect-timeout', '1'], { conninfo })
-  assert.ok(Date.now() - start < 5000 * slowness, `${Date.now() - start} ms`)
+  const gateway = await startGateway(database, ['--connect-timeout', '3'], { conninfo })
   assert.ok(await ready(gateway))
+  assert.equal(asked, 1)
 })
 
 test('a silent resolver stops nobody', { timeout: 60_000 }, async (t) => {
@@ -81,7 +81,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     await sleep(50)
   }
   t.diagnostic(`pings while a name is resolved: ${Math.max(...times).toFixed(1)} ms at most`)
-  assert.ok(Math.max(...times) < 500 * slowness)
+  assert.ok(Math.max(...times) < 5000) // a gateway that waits for the resolver waits 20 s
   await until('restored', () => eventsOf(ann, 'presence:restored').length > 0, 20_000)
   assert.equal(client.connection.socket_id, id)
 })

@@ -139,7 +139,7 @@ sub wait_until
 	while (!$code->())
 	{
 		die "timed out waiting for $what" if time > $end;
-		usleep(50_000);
+		usleep(100_000);
 	}
 	return;
 }

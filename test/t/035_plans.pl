@@ -24,8 +24,8 @@ sub plans
 	my $from = -s $node->logfile;
 
 	$session->query($sql);
-	my $log = substr slurp_file($node->logfile), $from;
-	return grep { /^Query Text: .*presence\.(?:room_presence|connection) AS/ } split /^.*?(?=Query Text: )/m, $log;
+	return grep { /^Query Text: .*presence\.(?:room_presence|connection) AS/ }
+	  split /^.*?(?=Query Text: )/m, slurp_file($node->logfile, $from);
 }
 
 # A session that has made its plans.
