@@ -202,7 +202,7 @@ test('signin, and what only that user gets', async () => {
 
 test('pings of a client are answered, and a silent one is pinged', async () => {
   const quick = await startGateway(database, ['--silence', '2'])
-  const live = await newSocket(quick)
+  const live = await newSocket(quick, undefined, { pings: true })
   const mute = await newSocket(quick, undefined, { autoPong: false })
   const modest = await newSocket(quick) // answers the pings of WebSocket only
   const answer = setInterval(() => {
