@@ -5,10 +5,10 @@ pgxs=$(dirname "$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")")
 deadline=$((EPOCHSECONDS + 4800))
 export work pgxs deadline
 
-# limited COMMAND...: 20 minutes at most, or LIMIT seconds, and all of them 80 minutes. What hangs is ended and has
+# limited COMMAND...: 20 minutes at most, or TIME_LIMIT seconds, and all of them 80 minutes. What hangs is ended and has
 # failed.
 limited() {
-	local left=$((deadline - EPOCHSECONDS)) limit=${LIMIT:-1200} status=0
+	local left=$((deadline - EPOCHSECONDS)) limit=${TIME_LIMIT:-1200} status=0
 	[ "$left" -lt "$limit" ] || left=$limit
 	[ "$left" -gt 1 ] || left=1
 	timeout --kill-after=30 "$left" bash -c '"$@"' limited "$@" || status=$?
